@@ -1,0 +1,52 @@
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { AudiowaveError } from '../../domain/errors.ts';
+
+/** How long a statement waits for another process's transaction. Waiting blocks the event loop, so transactions are short. */
+const BUSY_TIMEOUT_MS = 5_000;
+
+/**
+ * Opens a database file in WAL mode with synchronous=FULL (a commit survives a power cut) and brings its schema up to
+ * date: `migrations[n]` leads from user_version n to n + 1. Several processes may open the same file.
+ */
+export function openDatabase(path: string, migrations: readonly string[]): DatabaseSync {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
+  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;');
+  migrate(database, path, migrations);
+  return database;
+}
+
+function migrate(database: DatabaseSync, path: string, migrations: readonly string[]): void {
+  transaction(database, () => {
+    const row = database.prepare('PRAGMA user_version').get() as { user_version: number };
+    if (row.user_version > migrations.length) {
+      throw new AudiowaveError(
+        'store.unavailable',
+        'The data folder was written by a newer Audiowave; start that version, or use another data folder.',
+        {
+          detail: `${path}: schema ${String(row.user_version)}, this version knows ${String(migrations.length)}`,
+        },
+      );
+    }
+    for (const migration of migrations.slice(row.user_version)) database.exec(migration);
+    database.exec(`PRAGMA user_version = ${String(migrations.length)}`);
+  });
+}
+
+/**
+ * Runs `work` in one write transaction and commits it. `work` must not await. Always BEGIN IMMEDIATE: a transaction
+ * that reads first and writes later fails at once, whatever the time-out, where another process wrote in between.
+ */
+export function transaction<T>(database: DatabaseSync, work: () => T): T {
+  database.exec('BEGIN IMMEDIATE');
+  try {
+    const result = work();
+    database.exec('COMMIT');
+    return result;
+  } catch (error) {
+    if (database.isTransaction) database.exec('ROLLBACK');
+    throw error;
+  }
+}

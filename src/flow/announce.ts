@@ -1,0 +1,48 @@
+import { markPublished, type Announcement, type Conversion } from '../domain/conversion.ts';
+import { FAILED_QUEUE, type MessageBody } from '../domain/messages.ts';
+import type { Broker } from '../ports/broker.ts';
+import type { ConversionStore } from '../ports/conversion-store.ts';
+
+/** The queues that an installation uses; the first two names are the family's to choose. */
+export interface QueueNames {
+  readonly video: string;
+  readonly mp3: string;
+}
+
+export interface Announcer {
+  readonly broker: Broker;
+  readonly conversions: ConversionStore;
+  readonly queues: QueueNames;
+}
+
+/** The queue on which an announcement travels. */
+export function queueOf(queues: QueueNames, announcement: Announcement): string {
+  return announcement === 'failed' ? FAILED_QUEUE : queues[announcement];
+}
+
+/** The message of an announcement (drop-in contract, "RabbitMQ"). */
+export function announcementBody(conversion: Conversion, announcement: Announcement): MessageBody {
+  return {
+    ...conversion.messageFields,
+    video_fid: conversion.id,
+    mp3_fid: announcement === 'mp3' ? conversion.mp3Fid : null,
+    username: conversion.owner,
+  };
+}
+
+/**
+ * Publishes one announcement that a record owes, and notes it. Throws where the broker does not take it; the record
+ * then still owes it and the sweeper tries again. Publishing twice is harmless: every consumer tolerates a repeat.
+ */
+export async function announce(
+  to: Announcer,
+  conversion: Conversion,
+  announcement: Announcement,
+  signal?: AbortSignal,
+): Promise<void> {
+  await to.broker.publish(queueOf(to.queues, announcement), announcementBody(conversion, announcement), {
+    messageId: `${announcement}-${conversion.id}`,
+    ...(signal === undefined ? {} : { signal }),
+  });
+  await to.conversions.update(conversion.id, (current) => markPublished(current, announcement));
+}

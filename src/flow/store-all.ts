@@ -1,0 +1,23 @@
+import type { FileId } from '../domain/ids.ts';
+import type { FileInfo, FileStore } from '../ports/file-store.ts';
+
+/** Writes all of `source` and commits. Whatever fails, nothing is left; the source is told to stop (its iterator's return()). */
+export async function storeAll(
+  store: FileStore,
+  id: FileId,
+  source: AsyncIterable<Uint8Array>,
+  signal?: AbortSignal,
+): Promise<FileInfo> {
+  const writer = await store.create(id, signal === undefined ? {} : { signal });
+  try {
+    for await (const chunk of source) {
+      signal?.throwIfAborted();
+      await writer.write(chunk);
+    }
+    signal?.throwIfAborted();
+    return await writer.commit();
+  } catch (error) {
+    await writer.abort();
+    throw error;
+  }
+}
