@@ -73,6 +73,8 @@ export interface Conversion {
   readonly videoBytes: number | null;
   /** Set in the same step that moves the conversion to `ready`. */
   readonly mp3Fid: FileId | null;
+  /** The MP3 that a converter is writing: whoever takes over, or ends the conversion, removes what a crash left of it. */
+  readonly draftMp3Fid: FileId | null;
   readonly mp3Bytes: number | null;
   /** Length of the MP3's sound. */
   readonly durationMs: number | null;
@@ -125,6 +127,7 @@ export function newConversion(fields: NewConversion): Conversion {
     version: 1,
     videoBytes: null,
     mp3Fid: null,
+    draftMp3Fid: null,
     mp3Bytes: null,
     durationMs: null,
     progress: null,
@@ -200,13 +203,19 @@ export function markPublished(c: Conversion, announcement: Announcement): Conver
 }
 
 /** A converter begins: `queued → converting`, or takes over where the former holder's lease has run out. */
-export function claim(c: Conversion, lease: Lease, now: number): Conversion | undefined {
+export function claim(
+  c: Conversion,
+  lease: Lease,
+  now: number,
+  draftMp3Fid: FileId | null = null,
+): Conversion | undefined {
   const free = c.state === 'queued' || (c.state === 'converting' && !isLeasedByOther(c, lease.holder, now));
   if (!free) return undefined;
   return {
     ...c,
     state: 'converting',
     lease,
+    draftMp3Fid,
     attempts: c.attempts + 1,
     progress: null,
     startedAt: now,
@@ -278,6 +287,7 @@ function becomeReady(c: Conversion, result: ConversionResult, now: number): Conv
     ...c,
     ...result,
     state: 'ready',
+    draftMp3Fid: null,
     progress: 1,
     lease: null,
     mail: 'due',
