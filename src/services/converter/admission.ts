@@ -1,0 +1,118 @@
+import { claim, fail, isLeasedByOther, newConversion, type Conversion } from '../../domain/conversion.ts';
+import { AudiowaveError, hasCode } from '../../domain/errors.ts';
+import { mintFileId, parseFileId, type FileId } from '../../domain/ids.ts';
+import type { MessageBody, VideoUploaded } from '../../domain/messages.ts';
+import { announce } from '../../flow/announce.ts';
+import type { Verdict } from '../../ports/broker.ts';
+import type { ConverterDeps, ConverterOptions } from './converter.ts';
+
+/** Either the conversion is ours to do, claimed under our lease, or the message is answered already. */
+export type Admission =
+  | { readonly kind: 'claimed'; readonly conversion: Conversion }
+  | { readonly kind: 'verdict'; readonly verdict: Verdict };
+
+const DONE: Admission = { kind: 'verdict', verdict: { kind: 'done' } };
+
+/** Finds (or makes, for another implementation's message) the record of a message and claims it. */
+export async function admit(
+  deps: ConverterDeps,
+  options: ConverterOptions,
+  message: VideoUploaded & MessageBody,
+): Promise<Admission> {
+  const id = parseFileId(message.video_fid);
+  if (id === undefined) throw new AudiowaveError('broker.malformed-message');
+  const conversion = (await deps.conversions.find(id)) ?? (await adopt(deps, id, message));
+  switch (conversion.state) {
+    case 'ready':
+    case 'failed':
+      await repeatAnnouncement(deps, options, conversion);
+      return DONE;
+    case 'cancelled':
+      return DONE;
+    case 'uploading':
+    case 'fetching':
+      // The message overtook its own record; the store's next read shows it queued.
+      return waitUncounted('the upload is not whole yet', options.renewMs);
+    case 'queued':
+    case 'converting':
+      return take(deps, options, conversion);
+  }
+}
+
+/** A message that another implementation's gateway sent: the record is made here. */
+async function adopt(
+  deps: ConverterDeps,
+  id: FileId,
+  message: VideoUploaded & MessageBody,
+): Promise<Conversion> {
+  const { video_fid: _video, mp3_fid: _mp3, username, ...messageFields } = message;
+  const file = await deps.videos.stat(id);
+  const now = Date.now();
+  const fresh = newConversion({
+    id,
+    owner: username,
+    state: 'queued',
+    name: null,
+    source: { kind: 'foreign' },
+    lease: null,
+    now,
+  });
+  try {
+    await deps.conversions.create({ ...fresh, videoBytes: file?.sizeBytes ?? null, messageFields });
+  } catch (error) {
+    if (!hasCode(error, 'conversion.exists')) throw error;
+  }
+  const stored = await deps.conversions.find(id);
+  if (stored === undefined)
+    throw new AudiowaveError('store.unavailable', undefined, { detail: 'a new record is not there' });
+  return stored;
+}
+
+/** A crash may lie between record and announcement: what is still owed goes out now. */
+async function repeatAnnouncement(
+  deps: ConverterDeps,
+  options: ConverterOptions,
+  conversion: Conversion,
+): Promise<void> {
+  for (const { announcement } of conversion.unpublished) {
+    await announce({ ...deps, queues: options.queues }, conversion, announcement);
+  }
+}
+
+async function take(
+  deps: ConverterDeps,
+  options: ConverterOptions,
+  conversion: Conversion,
+): Promise<Admission> {
+  const now = Date.now();
+  if (isLeasedByOther(conversion, options.holder, now)) {
+    const leftMs = Math.max(options.renewMs, (conversion.lease?.until ?? now) - now);
+    return waitUncounted('another converter is at work', leftMs);
+  }
+  if (conversion.attempts >= options.maxAttempts) {
+    await giveUp(deps, options, conversion);
+    return { kind: 'verdict', verdict: { kind: 'reject', reason: 'conversion.abandoned' } };
+  }
+  // Before the claim, since afterwards nobody would know of it any more.
+  if (conversion.draftMp3Fid !== null) await deps.mp3s.remove(conversion.draftMp3Fid);
+  const lease = { holder: options.holder, until: now + options.leaseMs };
+  const claimed = await deps.conversions.update(conversion.id, (current) =>
+    claim(current, lease, now, mintFileId()),
+  );
+  return claimed === undefined
+    ? waitUncounted('another converter was faster', options.renewMs)
+    : { kind: 'claimed', conversion: claimed };
+}
+
+async function giveUp(deps: ConverterDeps, options: ConverterOptions, conversion: Conversion): Promise<void> {
+  const { code, message } = new AudiowaveError('conversion.abandoned');
+  const failed = await deps.conversions.update(conversion.id, (current) =>
+    fail(current, null, { code, message }, Date.now()),
+  );
+  deps.log.error({ conversionId: conversion.id, attempts: conversion.attempts, code }, 'conversion given up');
+  if (failed !== undefined) await announce({ ...deps, queues: options.queues }, failed, 'failed');
+}
+
+function waitUncounted(reason: string, delayMs: number): Admission {
+  return { kind: 'verdict', verdict: { kind: 'retry', reason, delayMs, counted: false } };
+}
