@@ -1,0 +1,60 @@
+/**
+ * A record is one JSON document; the columns beside it are what records are found by, written together with it. The
+ * indexes are partial: a sweep touches only the records that have something to sweep.
+ */
+export const MIGRATIONS = [
+  `CREATE TABLE conversion (
+     id TEXT PRIMARY KEY,
+     version INTEGER NOT NULL,
+     document TEXT NOT NULL,
+     owner_key TEXT NOT NULL,
+     created_at INTEGER NOT NULL,
+     mp3_fid TEXT,
+     lease_until INTEGER,
+     unpublished_since INTEGER,
+     video_kept_since INTEGER,
+     mp3_kept_since INTEGER
+   );
+   CREATE INDEX conversion_of_owner ON conversion (owner_key, created_at, id);
+   CREATE INDEX conversion_mp3 ON conversion (mp3_fid) WHERE mp3_fid IS NOT NULL;
+   CREATE INDEX conversion_lease ON conversion (lease_until, id) WHERE lease_until IS NOT NULL;
+   CREATE INDEX conversion_unpublished ON conversion (unpublished_since, id) WHERE unpublished_since IS NOT NULL;
+   CREATE INDEX conversion_video_kept ON conversion (video_kept_since, id) WHERE video_kept_since IS NOT NULL;
+   CREATE INDEX conversion_mp3_kept ON conversion (mp3_kept_since, id) WHERE mp3_kept_since IS NOT NULL;
+   CREATE TABLE conversion_link (
+     token_hash TEXT NOT NULL,
+     conversion_id TEXT NOT NULL REFERENCES conversion (id) ON DELETE CASCADE,
+     PRIMARY KEY (token_hash, conversion_id)
+   ) WITHOUT ROWID;
+   CREATE INDEX conversion_link_of ON conversion_link (conversion_id);`,
+] as const;
+
+function dueBy(column: string): string {
+  return `SELECT document FROM conversion WHERE ${column} < ? ORDER BY ${column}, id LIMIT ?`;
+}
+
+/** Every statement of the conversion-store. */
+export const SQL = {
+  insert: `INSERT INTO conversion (id, version, document, owner_key, created_at, mp3_fid, lease_until,
+             unpublished_since, video_kept_since, mp3_kept_since) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+           ON CONFLICT (id) DO NOTHING`,
+  update: `UPDATE conversion SET version = ?, document = ?, owner_key = ?, created_at = ?, mp3_fid = ?,
+             lease_until = ?, unpublished_since = ?, video_kept_since = ?, mp3_kept_since = ? WHERE id = ?`,
+  remove: 'DELETE FROM conversion WHERE id = ?',
+  insertLink: 'INSERT OR IGNORE INTO conversion_link (token_hash, conversion_id) VALUES (?, ?)',
+  removeLinks: 'DELETE FROM conversion_link WHERE conversion_id = ?',
+  find: 'SELECT document FROM conversion WHERE id = ?',
+  findOwned: 'SELECT document FROM conversion WHERE id = ? AND owner_key = ?',
+  findByMp3: 'SELECT document FROM conversion WHERE mp3_fid = ? LIMIT 1',
+  findByLink: `SELECT document FROM conversion_link JOIN conversion ON id = conversion_id
+               WHERE token_hash = ? LIMIT 1`,
+  firstPage: `SELECT document FROM conversion WHERE owner_key = ?
+              ORDER BY created_at DESC, id DESC LIMIT ?`,
+  pageAfter: `SELECT document FROM conversion WHERE owner_key = ? AND (created_at, id) < (?, ?)
+              ORDER BY created_at DESC, id DESC LIMIT ?`,
+  unpublished: dueBy('unpublished_since'),
+  leaseExpired: dueBy('lease_until'),
+  videoKept: dueBy('video_kept_since'),
+  mp3Kept: dueBy('mp3_kept_since'),
+  check: 'SELECT 1 FROM conversion LIMIT 1',
+} as const;

@@ -1,0 +1,51 @@
+import { checkMove, type Conversion } from './conversion.ts';
+import { AudiowaveError } from './errors.ts';
+
+/**
+ * What a store writes for a change: the changed record with the next version, or undefined where nothing changes.
+ * The id and the time of creation stay, whatever `change` says. Throws `conversion.illegal-move`.
+ */
+export function nextVersion(
+  current: Conversion,
+  change: (current: Conversion) => Conversion | undefined,
+): Conversion | undefined {
+  const changed = change(current);
+  if (changed === undefined) return undefined;
+  checkMove(current.state, changed.state);
+  return { ...changed, id: current.id, createdAt: current.createdAt, version: current.version + 1 };
+}
+
+/** The times by which the sweeper looks for records; each in milliseconds since the epoch, null where it does not apply. */
+export interface SweepKeys {
+  readonly leaseUntil: number | null;
+  /** Since when the longest waiting announcement is unpublished. */
+  readonly unpublishedSince: number | null;
+  /** When a conversion ended whose video is still kept. */
+  readonly videoKeptSince: number | null;
+  /** When a conversion ended whose MP3 is still kept. */
+  readonly mp3KeptSince: number | null;
+}
+
+/** The sweep keys of a record. Every store finds records by these, so that all stores agree. */
+export function sweepKeys(c: Conversion): SweepKeys {
+  return {
+    leaseUntil: c.lease?.until ?? null,
+    unpublishedSince:
+      c.unpublished.length === 0 ? null : Math.min(...c.unpublished.map((entry) => entry.since)),
+    videoKeptSince: c.videoRemovedAt === null ? c.endedAt : null,
+    mp3KeptSince: c.mp3Fid !== null && c.mp3RemovedAt === null ? c.endedAt : null,
+  };
+}
+
+/** The most records on one page of a list. */
+export const MAX_PAGE = 100;
+
+/** Throws `request.malformed` unless `limit` is a whole number from 1 to {@link MAX_PAGE}. */
+export function checkPageLimit(limit: number): void {
+  if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE) {
+    throw new AudiowaveError(
+      'request.malformed',
+      `limit must be a whole number from 1 to ${String(MAX_PAGE)}.`,
+    );
+  }
+}
