@@ -1,0 +1,35 @@
+import type { FastifyReply } from 'fastify';
+import { asAudiowaveError, type ErrorCode } from '../../domain/errors.ts';
+import type { Logger } from '../../ports/logger.ts';
+
+/** Plain text as the family answers it: without a trailing newline, and called HTML (drop-in contract). */
+export function sendText(reply: FastifyReply, status: number, body: string): FastifyReply {
+  return reply.code(status).type('text/html; charset=utf-8').send(body);
+}
+
+/** A 401; RFC 9110, 15.5.2 wants the scheme named. */
+export function sendUnauthorized(
+  reply: FastifyReply,
+  scheme: 'Basic' | 'Bearer',
+  body: string,
+): FastifyReply {
+  return sendText(reply.header('www-authenticate', `${scheme} realm="audiowave"`), 401, body);
+}
+
+const ANSWERS: Partial<Record<ErrorCode, readonly [status: number, body: string]>> = {
+  'auth.missing-credentials': [401, 'missing credentials'],
+  'auth.invalid-credentials': [401, 'invalid credentials'],
+  'auth.invalid-token': [403, 'not authorized'],
+  'auth.too-many-attempts': [429, 'too many requests'],
+  'auth.busy': [503, 'service unavailable'],
+};
+
+/** The contract's answer to an error; what it does not name is 500 `internal server error`. */
+export function sendError(reply: FastifyReply, error: unknown, log: Logger): FastifyReply {
+  const { code, message, detail, retryAfterSeconds } = asAudiowaveError(error);
+  const [status, body] = ANSWERS[code] ?? [500, 'internal server error'];
+  if (status >= 500)
+    log.error({ code, detail: detail ?? message, requestId: reply.request.id }, 'auth failed');
+  if (retryAfterSeconds !== undefined) void reply.header('retry-after', String(retryAfterSeconds));
+  return status === 401 ? sendUnauthorized(reply, 'Basic', body) : sendText(reply, status, body);
+}
