@@ -35,7 +35,10 @@ export interface Failure {
   readonly message: string;
 }
 
-/** Who works on a conversion, and until when the others leave it alone (milliseconds since the epoch). */
+/**
+ * Who works on a conversion, and until when the others leave it alone (milliseconds since the epoch). `holder` names
+ * one attempt, not one process: a process that gets the same message twice must not take its own work for free.
+ */
 export interface Lease {
   readonly holder: string;
   readonly until: number;
@@ -159,10 +162,14 @@ export function checkMove(from: ConversionState, to: ConversionState): void {
   }
 }
 
+/** True where anybody's lease still runs. */
+export function isLeased({ lease }: Conversion, now: number): boolean {
+  return lease !== null && lease.until > now;
+}
+
 /** True where another holder's lease still runs. */
 export function isLeasedByOther(conversion: Conversion, holder: string, now: number): boolean {
-  const { lease } = conversion;
-  return lease !== null && lease.holder !== holder && lease.until > now;
+  return isLeased(conversion, now) && !holds(conversion, holder);
 }
 
 function holds(conversion: Conversion, holder: string): boolean {
@@ -196,20 +203,29 @@ export function enqueue(
   };
 }
 
-/** The broker has confirmed an announcement. */
-export function markPublished(c: Conversion, announcement: Announcement): Conversion | undefined {
-  const unpublished = c.unpublished.filter((entry) => entry.announcement !== announcement);
+/**
+ * The broker has confirmed an announcement that was owed since `since`. One that came to be owed later (its converter
+ * died meanwhile) stays owed.
+ */
+export function markPublished(
+  c: Conversion,
+  announcement: Announcement,
+  since = Infinity,
+): Conversion | undefined {
+  const unpublished = c.unpublished.filter(
+    (entry) => entry.announcement !== announcement || entry.since > since,
+  );
   return unpublished.length === c.unpublished.length ? undefined : { ...c, unpublished };
 }
 
-/** A converter begins: `queued → converting`, or takes over where the former holder's lease has run out. */
+/** A converter begins: `queued → converting`, or takes over where the lease has run out, whoever held it. */
 export function claim(
   c: Conversion,
   lease: Lease,
   now: number,
   draftMp3Fid: FileId | null = null,
 ): Conversion | undefined {
-  const free = c.state === 'queued' || (c.state === 'converting' && !isLeasedByOther(c, lease.holder, now));
+  const free = c.state === 'queued' || (c.state === 'converting' && !isLeased(c, now));
   if (!free) return undefined;
   return {
     ...c,
@@ -273,7 +289,7 @@ export function finish(
   now: number,
 ): Conversion | undefined {
   if (c.state !== 'converting' || !holds(c, holder)) return undefined;
-  return { ...becomeReady(c, result, now), unpublished: owe(c, 'mp3', now) };
+  return { ...becomeReady(c, result, now), unpublished: [{ announcement: 'mp3', since: now }] };
 }
 
 /** Another implementation's converter did the work: `queued → ready`; its message has been published already. */
@@ -290,13 +306,18 @@ function becomeReady(c: Conversion, result: ConversionResult, now: number): Conv
     draftMp3Fid: null,
     progress: 1,
     lease: null,
+    // A `video` that is still owed would have the work done once more.
+    unpublished: [],
     mail: 'due',
     updatedAt: now,
     endedAt: now,
   };
 }
 
-/** `→ failed` with a reason; owes the `failed` announcement and a mail. Undefined where another holds it or it has ended. */
+/**
+ * `→ failed` with a reason; owes the `failed` announcement and a mail. Undefined where another holds it or it has
+ * ended. `holder` null: by nobody who works on it (the sweeper, a dead letter), so only where no lease runs.
+ */
 export function fail(
   c: Conversion,
   holder: string | null,
@@ -304,13 +325,13 @@ export function fail(
   now: number,
 ): Conversion | undefined {
   if (hasEnded(c) || c.state === 'uploading') return undefined;
-  if (holder !== null && !holds(c, holder)) return undefined;
+  if (holder === null ? isLeased(c, now) : !holds(c, holder)) return undefined;
   return {
     ...c,
     state: 'failed',
     failure,
     lease: null,
-    unpublished: owe(c, 'failed', now),
+    unpublished: [{ announcement: 'failed', since: now }],
     mail: 'due',
     updatedAt: now,
     endedAt: now,
@@ -326,9 +347,9 @@ export function cancel(c: Conversion, now: number): Conversion | undefined {
 /** The most one-click links a record keeps; the oldest go first. */
 export const MAX_LINKS = 20;
 
-/** One more one-click link; expired ones go. */
+/** One more one-click link; expired ones go. Undefined where there is no MP3 (any more). */
 export function addLink(c: Conversion, link: DownloadLink, now: number): Conversion | undefined {
-  if (c.state !== 'ready') return undefined;
+  if (c.state !== 'ready' || c.mp3RemovedAt !== null) return undefined;
   const living = c.links.filter((entry) => entry.expiresAt > now);
   return { ...c, links: [...living, link].slice(-MAX_LINKS) };
 }

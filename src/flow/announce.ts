@@ -44,5 +44,6 @@ export async function announce(
     messageId: `${announcement}-${conversion.id}`,
     ...(signal === undefined ? {} : { signal }),
   });
-  await to.conversions.update(conversion.id, (current) => markPublished(current, announcement));
+  const since = conversion.unpublished.find((entry) => entry.announcement === announcement)?.since;
+  await to.conversions.update(conversion.id, (current) => markPublished(current, announcement, since));
 }
