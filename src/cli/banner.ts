@@ -1,0 +1,49 @@
+import { registrationOf, type Config } from '../config.ts';
+import { portUrls, dataFolderOf } from '../host/profiles.ts';
+import { openEngine, type RoleName } from '../host/roles.ts';
+
+/** What a person sees when the process has started: where it listens, and lines ready to paste. */
+export async function banner(
+  config: Config,
+  roles: readonly RoleName[],
+  url: string | undefined,
+): Promise<string> {
+  const lines = [`Audiowave runs: ${roles.join(', ')}`, `  data     ${dataFolderOf(config)}`];
+  if (url !== undefined) lines.push(`  listens  ${url}`);
+  if (roles.includes('converter')) lines.push(`  encoder  ${await encoderLine(config)}`);
+  if (roles.includes('notification')) lines.push(`  mail     ${mailLine(config)}`);
+  if (url !== undefined && roles.includes('gateway')) lines.push(...gatewayLines(config, url));
+  return `${lines.join('\n')}\n`;
+}
+
+async function encoderLine(config: Config): Promise<string> {
+  try {
+    const { kind, version, path } = await (await openEngine(config)).program();
+    return `${kind} ${version}${path === undefined ? '' : ` (${path})`}`;
+  } catch (error) {
+    return `none: ${error instanceof Error ? error.message : String(error)} See: npx audiowave doctor`;
+  }
+}
+
+function mailLine(config: Config): string {
+  const url = portUrls(config).mail;
+  return url.startsWith('outbox:')
+    ? `stays in the outbox, ${url.slice('outbox:'.length)}, until a mail server is configured`
+    : 'goes to the configured mail server';
+}
+
+function gatewayLines(config: Config, url: string): string[] {
+  const data = config.dataFolder === './data' ? '' : `AUDIOWAVE_DATA='${dataFolderOf(config)}' `;
+  const page = registrationOf(config) === 'open' ? ` (or register on the page, ${url}/)` : '';
+  return [
+    '',
+    `Make an account${page}:`,
+    `  printf '%s' 'secret' | ${data}npx audiowave user add ann@example.com --password-stdin`,
+    '',
+    'Then log in, send a video, and download the MP3 (its fid stands in the mail):',
+    `  TOKEN=$(curl -s -X POST ${url}/login -u ann@example.com:secret)`,
+    `  curl -X POST -F "file=@video.mp4" -H "Authorization: Bearer $TOKEN" ${url}/upload`,
+    `  curl -X GET -H "Authorization: Bearer $TOKEN" --output out.mp3 "${url}/download?fid=<fid from the mail>"`,
+    '',
+  ];
+}

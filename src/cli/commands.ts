@@ -1,0 +1,34 @@
+type Command = (args: readonly string[]) => Promise<number>;
+
+// Each command is imported when it is called, so that `convert` starts without loading the servers.
+/** Command → what runs it. */
+export const COMMANDS: Readonly<Record<string, Command>> = {
+  serve: async (args) => (await import('./serve.ts')).serve(args),
+  user: async (args) => (await import('./user.ts')).user(args),
+  convert: async (args) => (await import('./convert.ts')).convert(args),
+  doctor: async (args) => (await import('./doctor.ts')).doctor(args),
+  version: async () => (await import('./version.ts')).version(),
+};
+
+export const USAGE = `Audiowave turns video into MP3.
+
+  audiowave serve [auth] [gateway] [converter] [notification]
+      Starts these roles in one process; all four where none is named.
+
+  audiowave convert <video…> [-o <mp3>] [--bitrate 192k | --vbr 2]
+      Converts files here, without a server. "-" is standard input or output.
+
+  audiowave user add <email> [--role admin] [--password-stdin]
+  audiowave user passwd <email> [--password-stdin]
+  audiowave user list
+  audiowave user remove <email>
+      Keeps the accounts; works while the server runs.
+
+  audiowave doctor
+      Says what was found, what is missing and what to do.
+
+  audiowave version
+
+Every setting of docs/configuration.md is an environment variable or a flag:
+  AUDIOWAVE_PORT=9000 audiowave serve     audiowave serve --port 9000
+`;

@@ -1,0 +1,69 @@
+import { AudiowaveError } from '../domain/errors.ts';
+import type { Broker } from '../ports/broker.ts';
+import type { ConversionStore } from '../ports/conversion-store.ts';
+import type { FileStore } from '../ports/file-store.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { Mailer, Outbox } from '../ports/mailer.ts';
+import type { UserStore } from '../ports/user-store.ts';
+
+/** What an adapter is opened with: the part of the URL behind its scheme, and a log for what it notices by itself. */
+type Open<P> = (place: string, log: Logger) => Promise<P>;
+type Schemes<P> = Readonly<Record<string, Open<P>>>;
+
+// Adapters are imported when they are opened, so that a driver nobody needs is never loaded.
+
+const USER_STORES: Schemes<UserStore> = {
+  sqlite: async (path) => (await import('../adapters/sqlite/user-store.ts')).SqliteUserStore.open(path),
+};
+
+const CONVERSION_STORES: Schemes<ConversionStore> = {
+  sqlite: async (path) =>
+    (await import('../adapters/sqlite/conversion-store.ts')).SqliteConversionStore.open(path),
+};
+
+const FILE_STORES: Schemes<FileStore> = {
+  file: async (folder) => (await import('../adapters/disk/file-store.ts')).DiskFileStore.open(folder),
+};
+
+const BROKERS: Schemes<Broker> = {
+  sqlite: async (path, log) =>
+    (await import('../adapters/sqlite/broker.ts')).SqliteBroker.open(path, {
+      onError: (error) => {
+        log.error({ err: error }, 'queue does not answer; trying again');
+      },
+    }),
+};
+
+const MAILERS: Schemes<Mailer & Partial<Outbox>> = {
+  outbox: async (folder, log) =>
+    (await import('../adapters/outbox/mailer.ts')).OutboxMailer.open(folder, {
+      onStored: (mail, path) => {
+        log.info({ to: mail.to, subject: mail.subject, file: path }, 'mail stored in the outbox');
+      },
+    }),
+};
+
+/** Which table opens which port, with the setting that names its URL. */
+export const ADAPTERS = {
+  users: { setting: 'USERS_URL', schemes: USER_STORES },
+  conversions: { setting: 'CONVERSIONS_URL', schemes: CONVERSION_STORES },
+  videos: { setting: 'VIDEOS_URL', schemes: FILE_STORES },
+  mp3s: { setting: 'MP3S_URL', schemes: FILE_STORES },
+  broker: { setting: 'BROKER_URL', schemes: BROKERS },
+  mail: { setting: 'MAIL_URL', schemes: MAILERS },
+} as const;
+
+/** Opens the adapter that `url` names; `config.invalid` for a scheme that nobody here speaks. */
+export async function openAdapter<P>(
+  port: { setting: string; schemes: Schemes<P> },
+  url: string,
+  log: Logger,
+): Promise<P> {
+  const scheme = /^([a-z][a-z0-9+.-]*):/.exec(url)?.[1];
+  const open = scheme === undefined ? undefined : port.schemes[scheme];
+  if (scheme === undefined || open === undefined) {
+    const known = Object.keys(port.schemes).map((name) => `${name}:`);
+    throw new AudiowaveError('config.invalid', `${port.setting} must begin with ${known.join(' or ')}.`);
+  }
+  return open(url.slice(scheme.length + 1).replace(/^\/\/(?=\/)/, ''), log);
+}

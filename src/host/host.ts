@@ -1,0 +1,102 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { Config } from '../config.ts';
+import { AudiowaveError } from '../domain/errors.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { Readiness, RunningRole } from '../ports/role.ts';
+import { withDeadline } from './deadline.ts';
+import { PortSet } from './port-set.ts';
+import { ROLE_NAMES, ROLES, type RoleContext, type RoleName } from './roles.ts';
+
+/** How long a part may take to stop after its grace, before it is left behind. */
+const STOP_MARGIN_MS = 3_000;
+
+/** A process that runs roles. */
+export interface Host {
+  /** Where the gateway listens, or auth where there is no gateway; undefined without either. */
+  readonly url: string | undefined;
+  /** Stops the roles in reverse order and closes the adapters, within about `graceMs` and a few seconds. Harmless twice. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** Starts `roles` in their order; where one does not start, those that did are stopped and the error is thrown. */
+export async function startHost(config: Config, roles: readonly RoleName[], log: Logger): Promise<Host> {
+  const ports = new PortSet(config, log);
+  const started: { name: RoleName; role: RunningRole }[] = [];
+  let state: 'starting' | 'running' | 'stopping' = 'starting';
+  const readiness: Readiness = async () => {
+    const checks = [{ name: 'roles', ok: state === 'running', message: state }, ...(await ports.checks())];
+    return { ready: checks.every((check) => check.ok), checks };
+  };
+
+  let stopping: Promise<void> | undefined;
+  const stop = (graceMs: number): Promise<void> => {
+    state = 'stopping';
+    stopping ??= stopAll(started, ports, graceMs, log);
+    return stopping;
+  };
+
+  const context: RoleContext = {
+    config,
+    ports,
+    log,
+    readiness,
+    together: new Set(roles),
+    holder: `${hostname()}-${String(process.pid)}-${randomBytes(4).toString('hex')}`,
+    publicUrl: config.publicUrl ?? httpUrl(config.host, config.port),
+  };
+  try {
+    for (const name of ROLE_NAMES.filter((known) => roles.includes(known))) {
+      for (const role of await ROLES[name](context)) started.push({ name, role });
+      log.info({ role: name }, 'role started');
+    }
+  } catch (error) {
+    await stop(0);
+    throw explain(error, config);
+  }
+  state = 'running';
+  return { url: started.find(({ role }) => role.url !== undefined)?.role.url, stop };
+}
+
+async function stopAll(
+  started: readonly { name: RoleName; role: RunningRole }[],
+  ports: PortSet,
+  graceMs: number,
+  log: Logger,
+): Promise<void> {
+  const end = Date.now() + graceMs;
+  for (const { name, role } of [...started].reverse()) {
+    const leftMs = Math.max(0, end - Date.now());
+    try {
+      await withDeadline(role.stop(leftMs), leftMs + STOP_MARGIN_MS);
+    } catch (error) {
+      log.warn({ err: error, role: name }, 'role not stopped cleanly');
+    }
+  }
+  await ports.close();
+}
+
+/** What a listening address looks like to a person's browser. */
+function httpUrl(host: string, port: number): string {
+  const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
+  return `http://${name.includes(':') ? `[${name}]` : name}:${String(port)}`;
+}
+
+function explain(error: unknown, config: Config): unknown {
+  const { code, port, address } = error as { code?: unknown; port?: unknown; address?: unknown };
+  if (code === 'EADDRINUSE') {
+    return new AudiowaveError(
+      'host.port-taken',
+      `Port ${String(port)} on ${String(address ?? config.host)} is taken by another program. Stop it, or choose another port: AUDIOWAVE_PORT=${String(Number(port) + 1)} npm start`,
+      { cause: error },
+    );
+  }
+  if (code === 'EADDRNOTAVAIL' || code === 'EACCES' || code === 'ENOTFOUND') {
+    return new AudiowaveError(
+      'config.invalid',
+      `Can't listen on ${config.host}:${String(config.port)} (${code}); set AUDIOWAVE_HOST and AUDIOWAVE_PORT to an address of this machine.`,
+      { cause: error },
+    );
+  }
+  return error;
+}
