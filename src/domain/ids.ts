@@ -13,6 +13,11 @@ export function isFileId(value: unknown): value is FileId {
   return typeof value === 'string' && FILE_ID.test(value);
 }
 
+/** Throws a TypeError where `value` is no FileId: a store's last defence against an id that names a path or a query. */
+export function assertFileId(value: unknown): asserts value is FileId {
+  if (!isFileId(value)) throw new TypeError('A FileId is 24 lower-case hex digits.');
+}
+
 /** The FileId in `value`, in any letter case, or undefined where there is none. */
 export function parseFileId(value: unknown): FileId | undefined {
   const lower = typeof value === 'string' ? value.toLowerCase() : undefined;
