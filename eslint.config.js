@@ -34,7 +34,7 @@ const DRIVERS = {
   'pino-pretty': ['host'],
 };
 
-const element = (type, pattern, capture = []) => ({ type, pattern, capture, mode: 'folder' });
+const element = (type, pattern, capture = []) => ({ type, pattern, capture });
 
 const layerPolicies = Object.entries(LAYERS).map(([layer, others]) => ({
   from: { element: { type: layer } },
@@ -53,7 +53,11 @@ const layerPolicies = Object.entries(LAYERS).map(([layer, others]) => ({
 }));
 
 const driverPolicies = Object.entries(DRIVERS).map(([source, layers]) => ({
-  from: { element: Object.keys(LAYERS).filter((layer) => !layers.includes(layer)).map((type) => ({ type })) },
+  from: {
+    element: Object.keys(LAYERS)
+      .filter((layer) => !layers.includes(layer))
+      .map((type) => ({ type })),
+  },
   disallow: { to: { module: { source } } },
   message: `${source} may be imported in ${layers.join(', ')} only`,
 }));
@@ -75,8 +79,7 @@ const layers = {
       element('host', 'src/host'),
       element('cli', 'src/cli'),
       element('config', 'src/config'),
-      { type: 'config', pattern: 'src/config.ts', mode: 'full' },
-      { type: 'main', pattern: 'src/main.ts', mode: 'full' },
+      element('main', 'src'),
     ],
   },
   rules: {
@@ -85,7 +88,12 @@ const layers = {
       'error',
       {
         default: 'disallow',
-        policies: [{ allow: { to: { module: { origin: ['external', 'core'] } } } }, ...layerPolicies, ...driverPolicies],
+        checkAllOrigins: true,
+        policies: [
+          { allow: { to: { module: { origin: ['external', 'core'] } } } },
+          ...layerPolicies,
+          ...driverPolicies,
+        ],
       },
     ],
   },
@@ -110,11 +118,11 @@ export default tseslint.config(
   layers,
   {
     files: ['src/**/*.ts'],
-    ignores: ['src/config.ts'],
+    ignores: ['src/config/config.ts'],
     rules: {
       'no-restricted-properties': [
         'error',
-        { object: 'process', property: 'env', message: 'Only src/config.ts reads the environment.' },
+        { object: 'process', property: 'env', message: 'Only src/config/config.ts reads the environment.' },
       ],
     },
   },
@@ -124,7 +132,11 @@ export default tseslint.config(
       // node:test's test() and suite() return promises that the runner itself awaits.
       '@typescript-eslint/no-floating-promises': [
         'error',
-        { allowForKnownSafeCalls: [{ from: 'package', name: ['test', 'suite', 'describe', 'it'], package: 'node:test' }] },
+        {
+          allowForKnownSafeCalls: [
+            { from: 'package', name: ['test', 'suite', 'describe', 'it'], package: 'node:test' },
+          ],
+        },
       ],
     },
   },

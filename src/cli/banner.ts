@@ -1,4 +1,4 @@
-import { registrationOf, type Config } from '../config.ts';
+import { registrationOf, type Config } from '../config/config.ts';
 import { portUrls, dataFolderOf } from '../host/profiles.ts';
 import { openEngine, type RoleName } from '../host/roles.ts';
 

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { access, mkdir, statfs } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { dataFolderOf, portUrls } from '../host/profiles.ts';
 import { openEngine } from '../host/roles.ts';
 import { readArguments } from './usage.ts';

@@ -1,5 +1,5 @@
 import { parseArgs, type ParseArgsOptionsConfig } from 'node:util';
-import { configFlags, environment, readConfig, type Config } from '../config.ts';
+import { configFlags, environment, readConfig, type Config } from '../config/config.ts';
 
 /** The call was not understood: exit code 2. */
 export class UsageError extends Error {}

@@ -3,7 +3,7 @@ import { createLog } from '../host/log.ts';
 import { dataFolderOf, portUrls } from '../host/profiles.ts';
 import { PortSet } from '../host/port-set.ts';
 import { openAuth } from '../host/roles.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { UserRole } from '../domain/user.ts';
 import { readArguments, UsageError } from './usage.ts';
 

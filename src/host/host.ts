@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { AudiowaveError } from '../domain/errors.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Readiness, RunningRole } from '../ports/role.ts';

@@ -1,6 +1,6 @@
 import { destination, pino, stdSerializers, type Logger as Pino } from 'pino';
 import pretty from 'pino-pretty';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 
 // The last guard only: no caller hands a secret to the log in the first place.
 const REDACTED = [

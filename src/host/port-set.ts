@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { Broker } from '../ports/broker.ts';
 import type { ConversionStore } from '../ports/conversion-store.ts';
 import type { FileStore } from '../ports/file-store.ts';

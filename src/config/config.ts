@@ -1,5 +1,5 @@
 import { Value } from 'typebox/value';
-import { AudiowaveError } from './domain/errors.ts';
+import { AudiowaveError } from '../domain/errors.ts';
 import {
   flagOf,
   NOT_YET,
@@ -7,7 +7,7 @@ import {
   type Setting,
   type SettingName,
   type Settings,
-} from './config/settings.ts';
+} from './settings.ts';
 
 /** All settings, and what of the environment is no setting of ours. */
 export type Config = Settings & {
