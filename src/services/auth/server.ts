@@ -97,8 +97,8 @@ function logRequests(app: FastifyInstance, log: Logger): void {
   });
   app.addHook('onResponse', (request, reply, done) => {
     const path = request.url.split('?', 1)[0];
-    const write = path === '/healthz' || path === '/readyz' ? log.debug : log.info;
-    write(
+    const level = path === '/healthz' || path === '/readyz' ? 'debug' : 'info';
+    log[level](
       {
         requestId: request.id,
         method: request.method,
