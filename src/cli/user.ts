@@ -1,8 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import { createLog } from '../host/log.ts';
 import { dataFolderOf, portUrls } from '../host/profiles.ts';
-import { PortSet } from '../host/port-set.ts';
-import { openAuth } from '../host/roles.ts';
+import { openAccounts } from '../host/accounts.ts';
 import type { Config } from '../config/config.ts';
 import type { UserRole } from '../domain/user.ts';
 import { readArguments, UsageError } from './usage.ts';
@@ -16,12 +15,11 @@ export async function user(args: readonly string[]): Promise<number> {
   if (more.length > 0)
     throw new UsageError(`One e-mail address at a time, please: "${more.join(' ')}" is too much.`);
   const log = createLog({ ...config, logLevel: 'warn' });
-  const ports = new PortSet(config, log);
+  const accounts = await openAccounts(config, log);
   try {
-    const auth = await openAuth({ config, ports, log });
     switch (action) {
       case 'add': {
-        const added = await auth.addUser(
+        const added = await accounts.add(
           named(email),
           await readPassword(options['password-stdin'] === true),
           roleOf(options.role),
@@ -29,21 +27,22 @@ export async function user(args: readonly string[]): Promise<number> {
         return say(`Added ${added.email} (${added.role})`, config);
       }
       case 'passwd':
-        await auth.setPassword(named(email), await readPassword(options['password-stdin'] === true));
+        await accounts.setPassword(named(email), await readPassword(options['password-stdin'] === true));
         return say(`Changed the password of ${named(email)}`, config);
       case 'remove':
-        await auth.removeUser(named(email));
+        await accounts.remove(named(email));
         return say(`Removed ${named(email)}`, config);
       case 'list': {
-        const users = await auth.listUsers();
+        const users = await accounts.list();
         for (const one of users) process.stdout.write(`${one.email}\t${one.role}\n`);
         return say(`${String(users.length)} account${users.length === 1 ? '' : 's'}`, config);
       }
+      case undefined:
       default:
         throw new UsageError('Say what to do: user add, user passwd, user list or user remove.');
     }
   } finally {
-    await ports.close();
+    await accounts.close();
   }
 }
 

@@ -1,13 +1,6 @@
 import { Value } from 'typebox/value';
 import { AudiowaveError } from '../domain/errors.ts';
-import {
-  flagOf,
-  NOT_YET,
-  SETTINGS,
-  type Setting,
-  type SettingName,
-  type Settings,
-} from './settings.ts';
+import { flagOf, NOT_YET, SETTINGS, type Setting, type SettingName, type Settings } from './settings.ts';
 
 /** All settings, and what of the environment is no setting of ours. */
 export type Config = Settings & {
@@ -53,7 +46,7 @@ function readSetting(setting: Setting<unknown>, env: Environment, flags: Flags, 
   );
   if (text === undefined) return setting.fallback === undefined ? undefined : setting.form.read('');
   if (Value.Check(setting.form.schema, text)) return setting.form.read(text);
-  const name = fromFlag === undefined ? setting.env : `--${String(flag)}`;
+  const name = text === fromFlag && flag !== undefined ? `--${flag}` : setting.env;
   const shown = setting.secret ? '' : ` "${text}"`;
   problems.push(`${name}${shown} is not of the form: ${setting.form.says.replaceAll('\\|', '|')}.`);
   return undefined;

@@ -42,5 +42,5 @@ export function parseMessage<S extends MessageSchema>(schema: S, body: unknown):
     const detail = first === undefined ? undefined : `${first.instancePath} ${first.message}`;
     throw new AudiowaveError('broker.malformed-message', undefined, detail === undefined ? {} : { detail });
   }
-  return body as Static<S> & MessageBody;
+  return body;
 }

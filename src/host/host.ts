@@ -6,7 +6,7 @@ import type { Logger } from '../ports/logger.ts';
 import type { Readiness, RunningRole } from '../ports/role.ts';
 import { withDeadline } from './deadline.ts';
 import { PortSet } from './port-set.ts';
-import { ROLE_NAMES, ROLES, type RoleContext, type RoleName } from './roles.ts';
+import { openAuth, ROLE_NAMES, ROLES, type RoleContext, type RoleName } from './roles.ts';
 
 /** How long a part may take to stop after its grace, before it is left behind. */
 const STOP_MARGIN_MS = 3_000;
@@ -29,10 +29,13 @@ export async function startHost(config: Config, roles: readonly RoleName[], log:
     return { ready: checks.every((check) => check.ok), checks };
   };
 
+  let auth: ReturnType<typeof openAuth> | undefined;
   let stopping: Promise<void> | undefined;
   const stop = (graceMs: number): Promise<void> => {
     state = 'stopping';
-    stopping ??= stopAll(started, ports, graceMs, log);
+    stopping ??= stopAll(started, graceMs, log)
+      .then(async () => (await auth)?.close())
+      .finally(() => ports.close());
     return stopping;
   };
 
@@ -41,6 +44,7 @@ export async function startHost(config: Config, roles: readonly RoleName[], log:
     ports,
     log,
     readiness,
+    auth: () => (auth ??= openAuth(config, ports, log)),
     together: new Set(roles),
     holder: `${hostname()}-${String(process.pid)}-${randomBytes(4).toString('hex')}`,
     publicUrl: config.publicUrl ?? httpUrl(config.host, config.port),
@@ -60,7 +64,6 @@ export async function startHost(config: Config, roles: readonly RoleName[], log:
 
 async function stopAll(
   started: readonly { name: RoleName; role: RunningRole }[],
-  ports: PortSet,
   graceMs: number,
   log: Logger,
 ): Promise<void> {
@@ -73,7 +76,6 @@ async function stopAll(
       log.warn({ err: error, role: name }, 'role not stopped cleanly');
     }
   }
-  await ports.close();
 }
 
 /** What a listening address looks like to a person's browser. */
@@ -83,11 +85,11 @@ function httpUrl(host: string, port: number): string {
 }
 
 function explain(error: unknown, config: Config): unknown {
-  const { code, port, address } = error as { code?: unknown; port?: unknown; address?: unknown };
+  const { code, port, address } = error as { code?: string; port?: number; address?: string };
   if (code === 'EADDRINUSE') {
     return new AudiowaveError(
       'host.port-taken',
-      `Port ${String(port)} on ${String(address ?? config.host)} is taken by another program. Stop it, or choose another port: AUDIOWAVE_PORT=${String(Number(port) + 1)} npm start`,
+      `Port ${String(port)} on ${address ?? config.host} is taken by another program. Stop it, or choose another port: AUDIOWAVE_PORT=${String(Number(port) + 1)} npm start`,
       { cause: error },
     );
   }

@@ -21,6 +21,8 @@ export interface RoleContext {
   readonly ports: PortSet;
   readonly log: Logger;
   readonly readiness: Readiness;
+  /** The auth service within this process, one for all roles. */
+  readonly auth: () => Promise<AuthService>;
   /** The roles of this process. */
   readonly together: ReadonlySet<RoleName>;
   /** Unique to this process; holds its leases. */
@@ -45,11 +47,7 @@ function queues(config: Config): { video: string; mp3: string } {
 }
 
 /** The auth service on this process's user-store. */
-export async function openAuth({
-  config,
-  ports,
-  log,
-}: Pick<RoleContext, 'config' | 'ports' | 'log'>): Promise<AuthService> {
+export async function openAuth(config: Config, ports: PortSet, log: Logger): Promise<AuthService> {
   const { AuthService } = await import('../services/auth/auth-service.ts');
   return new AuthService({
     users: await ports.users(),
@@ -63,7 +61,7 @@ export async function openAuth({
 
 async function startAuth(context: RoleContext): Promise<readonly RunningRole[]> {
   const { config, together } = context;
-  const auth = await openAuth(context);
+  const auth = await context.auth();
   if (config.bootstrapAdminEmail !== undefined && config.bootstrapAdminPassword !== undefined) {
     await auth.bootstrapAdmin(config.bootstrapAdminEmail, config.bootstrapAdminPassword);
   }
@@ -89,13 +87,12 @@ async function startGatewayRole(context: RoleContext): Promise<readonly RunningR
     broker: await ports.broker(),
   };
   const mailer = await ports.mailer();
-  const outbox =
-    'list' in mailer && mailer.list !== undefined ? { list: mailer.list.bind(mailer) } : undefined;
+  const outbox = mailer.list === undefined ? undefined : { list: mailer.list.bind(mailer) };
   const fetchVideo = createFetchVideo({ allow: config.importAllow, timeoutMs: config.importTimeoutMs, log });
   const gateway = await startGateway(
     {
       ...stores,
-      auth: await openAuth(context),
+      auth: await context.auth(),
       readiness,
       log,
       fetchVideo,
