@@ -14,12 +14,14 @@ export async function eventually<T>(
   for (;;) {
     try {
       const value = await probe();
-      if (value !== undefined && value !== null && value !== false) return value as NonNullable<Exclude<T, false>>;
+      if (value !== undefined && value !== null && value !== false)
+        return value as NonNullable<Exclude<T, false>>;
       last = value;
     } catch (error) {
       last = error;
     }
-    if (Date.now() > end) throw new Error(`Not within ${String(deadlineMs)} ms: ${condition}`, { cause: last });
+    if (Date.now() > end)
+      throw new Error(`Not within ${String(deadlineMs)} ms: ${condition}`, { cause: last });
     await delay(20);
   }
 }
