@@ -5,7 +5,7 @@ import { MemoryConversionStore } from '../../src/adapters/memory/conversion-stor
 import { SqliteConversionStore } from '../../src/adapters/sqlite/conversion-store.ts';
 import { CONTEST_SIZE, contend, contestId } from '../support/store-contest.ts';
 import { tempFolder } from '../support/temp.ts';
-import { fresh } from './conversion-fixtures.ts';
+import { fresh } from './conversion-store/fixtures.ts';
 import { conversionStoreContract } from './conversion-store.contract.ts';
 import { durableSubject } from './store-subject.ts';
 
@@ -29,8 +29,9 @@ test('sqlite: two processes claim and count at the same time; each record has on
   assert.equal((await store.find(contestId(0)))?.attempts, 2 * CONTEST_SIZE);
   for (let n = 1; n <= CONTEST_SIZE; n += 1) {
     const record = await store.find(contestId(n));
-    assert.equal(record?.lease?.holder, ours.includes(contestId(n)) ? 'parent' : 'child');
-    assert.equal(record?.attempts, 1);
-    assert.equal(record?.version, 2);
+    assert.ok(record);
+    assert.equal(record.lease?.holder, ours.includes(contestId(n)) ? 'parent' : 'child');
+    assert.equal(record.attempts, 1);
+    assert.equal(record.version, 2);
   }
 });

@@ -12,6 +12,9 @@ export interface StoreSubject<S> {
 
 export type OpenStore<S> = (t: TestContext) => Promise<StoreSubject<S>>;
 
+/** Registers one test for one promise. */
+export type Clause = (promise: string, body: (t: TestContext) => Promise<void>) => void;
+
 /** Why an adapter can't show a clause; decided by the test file. */
 export interface StoreExcuses {
   readonly second?: string;
@@ -19,10 +22,7 @@ export interface StoreExcuses {
 }
 
 /** The capability of a subject; fails where an adapter that is not excused lacks it. */
-export function capability<S, K extends keyof StoreExcuses>(
-  subject: StoreSubject<S>,
-  name: K,
-): () => Promise<S> {
+export function capability<S>(subject: StoreSubject<S>, name: keyof StoreExcuses): () => Promise<S> {
   const found = subject[name];
   assert.ok(found, `this adapter can't ${name}, and its test file names no excuse`);
   return found;

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { hasCode } from '../../src/domain/errors.ts';
 import type { User } from '../../src/domain/user.ts';
 import type { UserStore } from '../../src/ports/user-store.ts';
-import { capability, type OpenStore, type StoreExcuses } from './store-subject.ts';
+import { capability, type Clause, type OpenStore, type StoreExcuses } from './store-subject.ts';
 
 function account(email: string, password = '$argon2id$stand-in'): Parameters<UserStore['add']>[0] {
   return { email, password, role: 'user' };
@@ -24,7 +24,7 @@ export function userStoreContract(
   open: OpenStore<UserStore>,
   excuses: StoreExcuses = {},
 ): void {
-  const clause = (promise: string, body: (t: TestContext) => Promise<void>): void => {
+  const clause: Clause = (promise, body) => {
     void test(`${name}: ${promise}`, body);
   };
 

@@ -73,9 +73,9 @@ export async function contend(
   );
   died.catch(() => undefined);
   await Promise.race([once(child, 'message'), died]);
-  const answer = Promise.race([once(child, 'message'), died]);
+  const answer = Promise.race([once(child, 'message') as Promise<[string[]]>, died]);
   child.send('begin');
   const [ours, [theirs]] = await Promise.all([run(), answer]);
   await exited;
-  return { ours, theirs: theirs as string[] };
+  return { ours, theirs };
 }

@@ -24,7 +24,7 @@ test('every look-up and sweep of conversions goes through an index and sorts not
   for (const [name, sql] of Object.entries(queries)) {
     const values = Array.from(sql.matchAll(/\?/g), () => 1);
     const plan = database.prepare(`EXPLAIN QUERY PLAN ${sql}`).all(...values);
-    const steps = plan.map((step) => String(step['detail']));
+    const steps = plan.map((step) => String(step.detail));
     assert.ok(steps.length > 0, name);
     for (const step of steps) assert.match(step, /^SEARCH .* USING /, name);
   }

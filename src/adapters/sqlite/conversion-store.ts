@@ -164,7 +164,7 @@ function columnsOf(c: Conversion): SQLInputValue[] {
 
 function conversionOf(row: Record<string, unknown>): Conversion {
   try {
-    return JSON.parse(String(row['document'])) as Conversion;
+    return JSON.parse(String(row.document)) as Conversion;
   } catch (cause) {
     throw new AudiowaveError('store.unavailable', undefined, { cause, detail: 'A record is not JSON.' });
   }

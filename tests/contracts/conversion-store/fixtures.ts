@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import {
   claim,
   enqueue,
@@ -5,8 +6,9 @@ import {
   newConversion,
   type Conversion,
   type NewConversion,
-} from '../../src/domain/conversion.ts';
-import { mintFileId, type FileId } from '../../src/domain/ids.ts';
+} from '../../../src/domain/conversion.ts';
+import { mintFileId, type FileId } from '../../../src/domain/ids.ts';
+import type { ConversionStore } from '../../../src/ports/conversion-store.ts';
 
 /** A time that no clock of a test shows, so that a store that takes its own time is found out. */
 export const T0 = 1_700_000_000_000;
@@ -54,4 +56,33 @@ export function ready(
 ): Conversion {
   const result = { mp3Fid, mp3Bytes: 7, durationMs: 1_000, incomplete: false };
   return won(finish(converting(at + 1, fields), 'converter', result, at));
+}
+
+export const FAILURE = { code: 'audio.no-sound', message: 'The file has no sound.' } as const;
+
+export async function createAll(store: ConversionStore, ...records: Conversion[]): Promise<void> {
+  for (const record of records) await store.create(record);
+}
+
+export function ids(records: readonly Conversion[]): FileId[] {
+  return records.map((record) => record.id);
+}
+
+/** Two holders claim at the same time: one gets the record, the other undefined. */
+export async function oneClaims(
+  [one, two]: readonly [ConversionStore, ConversionStore],
+  id: FileId,
+): Promise<void> {
+  const lease = (holder: string) => ({ holder, until: T0 + 1_000 });
+  const outcomes = await Promise.all([
+    one.update(id, (c) => claim(c, lease('one'), T0)),
+    two.update(id, (c) => claim(c, lease('two'), T0)),
+  ]);
+  const [winner, ...others] = outcomes.filter((outcome) => outcome !== undefined);
+  assert.ok(winner !== undefined, 'nobody won');
+  assert.deepEqual(others, []);
+  assert.equal(winner.lease?.holder, outcomes[0] === undefined ? 'two' : 'one');
+  assert.equal(winner.version, 2);
+  assert.equal(winner.attempts, 1);
+  assert.deepEqual(await one.find(id), winner);
 }

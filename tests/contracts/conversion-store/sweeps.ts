@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { cancel, fail, markPublished, type Conversion } from '../../../src/domain/conversion.ts';
+import { mintFileId } from '../../../src/domain/ids.ts';
+import type { ConversionStore } from '../../../src/ports/conversion-store.ts';
+import { FAILURE, T0, converting, createAll, enqueued, fresh, ids, ready } from './fixtures.ts';
+import { type Clause, type OpenStore } from '../store-subject.ts';
+
+/** The sweeper finds what a crash or retention left. */
+export function sweepClauses(clause: Clause, open: OpenStore<ConversionStore>): void {
+  clause('leaseExpired() gives the records whose lease ran out, oldest first', async (t) => {
+    const { store } = await open(t);
+    const uploading = fresh({ state: 'uploading', lease: { holder: 'g', until: T0 + 20 } });
+    const fetching = fresh({ state: 'fetching', lease: { holder: 'g', until: T0 + 10 } });
+    const [worked, alive, queued] = [converting(T0 + 15), converting(T0 + 30), fresh()];
+    await createAll(store, uploading, fetching, worked, alive, queued);
+    assert.deepEqual(await store.leaseExpired(T0 + 25, 10), [fetching, worked, uploading]);
+    assert.deepEqual(ids(await store.leaseExpired(T0 + 25, 2)), [fetching.id, worked.id]);
+    assert.deepEqual(await store.leaseExpired(T0 + 10, 10), [], 'a lease that runs out now still runs');
+    await store.update(worked.id, (c) => ({ ...c, lease: { holder: 'converter', until: T0 + 99 } }));
+    await store.update(fetching.id, (c) => cancel(c, T0));
+    assert.deepEqual(ids(await store.leaseExpired(T0 + 25, 10)), [uploading.id]);
+  });
+
+  clause('unpublished() gives the records that owe an announcement, oldest first', async (t) => {
+    const { store } = await open(t);
+    const [third, first, second] = [enqueued(T0 + 3), enqueued(T0 + 1), ready(T0 + 2)];
+    const twice: Conversion = {
+      ...fresh(),
+      unpublished: [
+        { announcement: 'video', since: T0 + 50 },
+        { announcement: 'failed', since: T0 + 4 },
+      ],
+    };
+    await createAll(store, third, first, second, twice, fresh());
+    assert.deepEqual(await store.unpublished(T0 + 10, 10), [first, second, third, twice]);
+    assert.deepEqual(ids(await store.unpublished(T0 + 10, 1)), [first.id]);
+    assert.deepEqual(
+      ids(await store.unpublished(T0 + 2, 10)),
+      [first.id],
+      'younger ones are still on their way',
+    );
+    await store.update(first.id, (c) => markPublished(c, 'video'));
+    await store.update(twice.id, (c) => markPublished(c, 'failed'));
+    assert.deepEqual(ids(await store.unpublished(T0 + 10, 10)), [second.id, third.id]);
+    assert.deepEqual(ids(await store.unpublished(T0 + 51, 10)), [second.id, third.id, twice.id]);
+  });
+
+  clause("retentionDue('video') gives ended records whose video is still there, oldest first", async (t) => {
+    const { store } = await open(t);
+    const foreign = ready(T0 + 30, mintFileId(), { source: { kind: 'foreign' } });
+    const failed = fail(fresh(), null, FAILURE, T0 + 10);
+    const cancelled = cancel(fresh(), T0 + 20);
+    assert.ok(failed && cancelled);
+    const gone: Conversion = { ...ready(T0), videoRemovedAt: T0 + 1 };
+    await createAll(store, foreign, cancelled, failed, gone, ready(T0 + 40), fresh(), converting(T0));
+    assert.deepEqual(await store.retentionDue('video', T0 + 40, 10), [failed, cancelled, foreign]);
+    assert.deepEqual(ids(await store.retentionDue('video', T0 + 40, 1)), [failed.id]);
+    await store.update(failed.id, (c) => ({ ...c, videoRemovedAt: T0 + 41 }));
+    assert.deepEqual(ids(await store.retentionDue('video', T0 + 40, 10)), [cancelled.id, foreign.id]);
+  });
+
+  clause("retentionDue('mp3') gives ended records whose MP3 is still there, oldest first", async (t) => {
+    const { store } = await open(t);
+    const foreign = ready(T0 + 30, mintFileId(), { source: { kind: 'foreign' } });
+    const videoGone: Conversion = { ...ready(T0 + 10), videoRemovedAt: T0 + 11 };
+    const gone: Conversion = { ...ready(T0), mp3RemovedAt: T0 + 1 };
+    const failed = fail(fresh(), null, FAILURE, T0);
+    const cancelled = cancel(fresh(), T0);
+    assert.ok(failed && cancelled);
+    await createAll(store, foreign, gone, failed, cancelled, videoGone, ready(T0 + 40), converting(T0));
+    assert.deepEqual(await store.retentionDue('mp3', T0 + 40, 10), [videoGone, foreign]);
+    assert.deepEqual(ids(await store.retentionDue('mp3', T0 + 40, 1)), [videoGone.id]);
+    await store.update(videoGone.id, (c) => ({ ...c, mp3RemovedAt: T0 + 41 }));
+    assert.deepEqual(ids(await store.retentionDue('mp3', T0 + 40, 10)), [foreign.id]);
+  });
+}
