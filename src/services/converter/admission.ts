@@ -1,4 +1,5 @@
-import { claim, fail, isLeasedByOther, newConversion, type Conversion } from '../../domain/conversion.ts';
+import { randomUUID } from 'node:crypto';
+import { claim, fail, isLeased, newConversion, type Conversion } from '../../domain/conversion.ts';
 import { AudiowaveError, hasCode } from '../../domain/errors.ts';
 import { mintFileId, parseFileId, type FileId } from '../../domain/ids.ts';
 import type { MessageBody, VideoUploaded } from '../../domain/messages.ts';
@@ -85,7 +86,7 @@ async function take(
   conversion: Conversion,
 ): Promise<Admission> {
   const now = Date.now();
-  if (isLeasedByOther(conversion, options.holder, now)) {
+  if (isLeased(conversion, now)) {
     const leftMs = Math.max(options.renewMs, (conversion.lease?.until ?? now) - now);
     return waitUncounted('another converter is at work', leftMs);
   }
@@ -95,7 +96,8 @@ async function take(
   }
   // Before the claim, since afterwards nobody would know of it any more.
   if (conversion.draftMp3Fid !== null) await deps.mp3s.remove(conversion.draftMp3Fid);
-  const lease = { holder: options.holder, until: now + options.leaseMs };
+  // Of its own for each attempt, so that a repeated message in the same process is another mover, too.
+  const lease = { holder: `${options.holder}-${randomUUID()}`, until: now + options.leaseMs };
   const claimed = await deps.conversions.update(conversion.id, (current) =>
     claim(current, lease, now, mintFileId()),
   );

@@ -22,7 +22,12 @@ export async function convertClaimed(
   drain: AbortSignal,
 ): Promise<Verdict> {
   const startedAt = Date.now();
-  const keeper = keepLease(deps.conversions, conversion, options, deps.log);
+  const keeper = keepLease(
+    deps.conversions,
+    conversion,
+    { ...options, holder: holderOf(conversion) },
+    deps.log,
+  );
   try {
     const encoded = await encode(deps, conversion, keeper, drain);
     await keeper.stop();
@@ -39,6 +44,11 @@ export async function convertClaimed(
     if (drain.aborted) return giveBack(deps, options, conversion, 'this converter stops', 0);
     return failOrRetry(deps, options, conversion, error, startedAt);
   }
+}
+
+/** The holder of this attempt's lease. */
+function holderOf(claimed: Conversion): string {
+  return claimed.lease?.holder ?? '';
 }
 
 /** The MP3 is whole in the store when this resolves, and nothing of it is left when it fails. */
@@ -102,7 +112,7 @@ async function succeed(
   const { mp3Fid, mp3Bytes, durationMs, incomplete } = encoded;
   const result = { mp3Fid, mp3Bytes, durationMs, incomplete };
   const ready = await deps.conversions.update(conversion.id, (current) =>
-    finish(current, options.holder, result, Date.now()),
+    finish(current, holderOf(conversion), result, Date.now()),
   );
   if (ready === undefined) {
     // Cancelled, or taken over after a long pause of ours: this MP3 is nobody's.
@@ -162,13 +172,13 @@ async function failOrRetry(
   if (error.retryable && conversion.attempts < options.maxAttempts) {
     deps.log.warn({ ...fields, err: cause }, 'conversion will be tried again');
     await deps.conversions.update(conversion.id, (current) =>
-      handBack(current, options.holder, true, Date.now()),
+      handBack(current, holderOf(conversion), true, Date.now()),
     );
     return { kind: 'retry', reason: error.code, delayMs: backoffMs(conversion.attempts) };
   }
   const failure = { code: error.code, message: error.message };
   const failed = await deps.conversions.update(conversion.id, (current) =>
-    fail(current, options.holder, failure, Date.now()),
+    fail(current, holderOf(conversion), failure, Date.now()),
   );
   deps.log.info(fields, 'conversion failed');
   if (failed !== undefined) await announceOrLeave(deps, options, failed, 'failed');
@@ -184,7 +194,7 @@ async function giveBack(
   delayMs: number,
 ): Promise<Verdict> {
   await deps.conversions.update(conversion.id, (current) =>
-    handBack(current, options.holder, false, Date.now()),
+    handBack(current, holderOf(conversion), false, Date.now()),
   );
   return { kind: 'retry', reason, delayMs, counted: false };
 }

@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { login, readOutbox, register, settled, download, upload } from '../support/client.ts';
+import { decode, decodeSource, likeness } from '../support/decode.ts';
+import { media, type MediaName } from '../support/media.ts';
+import { Program } from '../support/program.ts';
+import { suiteFolder } from '../support/temp.ts';
+
+const SOURCES: readonly MediaName[] = [
+  'mp4-index-first',
+  'mp4-index-last',
+  'mp4-fragmented',
+  'mkv-aac',
+  'mkv-flac',
+  'webm-opus',
+  'webm-vorbis',
+  'avi-mp3',
+  'mov-pcm',
+  'ts-aac',
+  'flv-mp3',
+  'flv-aac',
+  'mkv-ac3',
+  'mp4-8khz-mono',
+  'mp4-16khz',
+  'mp4-51',
+  'mkv-two-tracks',
+  'mp4-tiny',
+  'flac-96khz',
+  'mp3',
+  'wav',
+];
+
+for (const encoder of ['ffmpeg', 'node-av'] as const) {
+  suite(`the curl lines of the family, encoded by ${encoder}`, () => {
+    let program: Program;
+    let token: string;
+    const folder = suiteFolder({ before, after });
+
+    before(async () => {
+      program = await Program.start(join(folder(), 'data'), { AUDIOWAVE_ENCODER: encoder });
+      await register(program.url);
+      token = await login(program.url);
+    });
+    after(() => program.stop());
+
+    for (const name of SOURCES) {
+      test(`${name}: a video in, an MP3 out, a mail, a download`, async () => {
+        const source = await media(name);
+        const id = await upload(program.url, token, source.path);
+        const ended = await settled(program.url, token, id);
+        assert.equal(ended.state, 'ready', JSON.stringify(ended.failure));
+        assert.equal(ended.incomplete, false);
+        assert.equal(ended.progressPercent, 100);
+
+        const mail = (await readOutbox(program.outboxFolder)).find(({ text }) =>
+          text.includes(ended.mp3Fid ?? '?'),
+        );
+        const fid = /^File ID: ([0-9a-f]{24})$/m.exec(mail?.text ?? '')?.[1] ?? '';
+        assert.ok(mail);
+        assert.ok(mail.text.includes(basename(source.path)), 'the mail names the video');
+        const mp3 = join(folder(), `${name}.mp3`);
+        await download(program.url, token, fid, mp3);
+
+        const link = /^http\S+$/m.exec(mail.text)?.[0] ?? '';
+        const oneClick = await fetch(link);
+        assert.deepEqual(
+          Buffer.from(await oneClick.arrayBuffer()),
+          await readFile(mp3),
+          'the link needs no login',
+        );
+
+        const decoded = await decode(mp3);
+        assert.deepEqual(decoded.warnings, []);
+        assert.ok(
+          Math.abs(decoded.durationMs - source.durationMs) <= 50,
+          `${String(decoded.durationMs)} ms instead of ${String(source.durationMs)}`,
+        );
+        const original = await decodeSource(source.path, decoded);
+        const alike = likeness(decoded.samples, original);
+        assert.ok(alike > 0.9, `it sounds like something else: ${String(alike)}`);
+      });
+    }
+  });
+}
