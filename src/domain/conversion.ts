@@ -167,11 +167,6 @@ export function isLeased({ lease }: Conversion, now: number): boolean {
   return lease !== null && lease.until > now;
 }
 
-/** True where another holder's lease still runs. */
-export function isLeasedByOther(conversion: Conversion, holder: string, now: number): boolean {
-  return isLeased(conversion, now) && !holds(conversion, holder);
-}
-
 function holds(conversion: Conversion, holder: string): boolean {
   return conversion.lease?.holder === holder;
 }

@@ -15,7 +15,6 @@ import {
   handBack,
   hasEnded,
   isLeased,
-  isLeasedByOther,
   markPublished,
   newConversion,
   renew,
@@ -157,13 +156,10 @@ test('claim() loses in every other state', () => {
   }
 });
 
-test('isLeased() is about anybody, isLeasedByOther() about the others', () => {
+test('isLeased() is about anybody, until the lease has run out', () => {
   const running = record('converting');
   assert.deepEqual([isLeased(running, NOW), isLeased(running, LATER)], [true, false]);
   assert.equal(isLeased(record('queued'), NOW), false);
-  assert.equal(isLeasedByOther(running, 'other', NOW), true);
-  assert.equal(isLeasedByOther(running, 'holder', NOW), false);
-  assert.equal(isLeasedByOther(running, 'other', LATER), false);
 });
 
 test('renew() prolongs the own lease and keeps the progress where none is known', () => {

@@ -41,7 +41,7 @@ export async function convertClaimed(
       );
       return { kind: 'done' };
     }
-    if (drain.aborted) return giveBack(deps, options, conversion, 'this converter stops', 0);
+    if (drain.aborted) return giveBack(deps, conversion, 'this converter stops', 0);
     return failOrRetry(deps, options, conversion, error, startedAt);
   }
 }
@@ -167,7 +167,7 @@ async function failOrRetry(
   };
   if (hasCode(cause, 'store.unavailable', 'store.full', 'broker.unavailable')) {
     deps.log.warn({ ...fields, err: cause }, 'conversion paused: a dependency is away');
-    return giveBack(deps, options, conversion, error.code, options.pauseMs);
+    return giveBack(deps, conversion, error.code, options.pauseMs);
   }
   if (error.retryable && conversion.attempts < options.maxAttempts) {
     deps.log.warn({ ...fields, err: cause }, 'conversion will be tried again');
@@ -188,7 +188,6 @@ async function failOrRetry(
 
 async function giveBack(
   deps: ConverterDeps,
-  options: ConverterOptions,
   conversion: Conversion,
   reason: string,
   delayMs: number,
