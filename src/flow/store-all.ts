@@ -17,7 +17,8 @@ export async function storeAll(
     signal?.throwIfAborted();
     return await writer.commit();
   } catch (error) {
-    await writer.abort();
+    // The first error says more; bytes that abort() could not remove are invisible, and swept.
+    await writer.abort().catch(() => undefined);
     throw error;
   }
 }

@@ -28,7 +28,7 @@ fileStoreContract('disk', async (t) => {
   };
 });
 
-fileStoreContract('memory', async () => ({ store: new MemoryFileStore() }), {
+fileStoreContract('memory', () => Promise.resolve({ store: new MemoryFileStore() }), {
   onlyInThisProcess: 'for tests only; its files are gone with the process',
   memoryGrows: 'memory is where it keeps them',
 });

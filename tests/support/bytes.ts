@@ -13,11 +13,13 @@ export function patternBytes(length: number, seed = 1): Buffer {
   return Buffer.from(words.buffer, 0, length);
 }
 
-/** Yields `bytes` in pieces of `size`. */
-export async function* inPieces(
-  bytes: Uint8Array,
-  size: number,
-): AsyncGenerator<Uint8Array, void, undefined> {
+/** `chunks` as a stream gives them: one after the other, each later than now. */
+export async function* streamed(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  for (const chunk of chunks) yield await Promise.resolve(chunk);
+}
+
+/** `bytes` in pieces of `size`. */
+export function* pieces(bytes: Uint8Array, size: number): Generator<Uint8Array, void, undefined> {
   for (let at = 0; at < bytes.byteLength; at += size) yield bytes.subarray(at, at + size);
 }
 

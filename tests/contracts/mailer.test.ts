@@ -1,0 +1,58 @@
+import { readdir, readFile, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import PostalMime from 'postal-mime';
+import { MemoryMailer } from '../../src/adapters/memory/mailer.ts';
+import { OutboxMailer } from '../../src/adapters/outbox/mailer.ts';
+import { AudiowaveError } from '../../src/domain/errors.ts';
+import type { Mail } from '../../src/domain/mail.ts';
+import { tempFolder } from '../support/temp.ts';
+import { mailerContract } from './mailer.contract.ts';
+
+/** The .eml files of a folder as an independent parser reads them. */
+async function readMessages(folder: string): Promise<Mail[]> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.eml'));
+  return Promise.all(names.map(async (name) => parseMessage(await readFile(join(folder, name)))));
+}
+
+async function parseMessage(message: Buffer): Promise<Mail> {
+  const parsed = await PostalMime.parse(message);
+  return {
+    messageId: (parsed.messageId ?? '').replace(/^<|>$/g, ''),
+    from: parsed.from?.address ?? '',
+    to: (parsed.to ?? []).map((recipient) => recipient.address ?? '').join(', '),
+    subject: parsed.subject ?? '',
+    text: parsed.text ?? '',
+    html: parsed.html ?? '',
+  };
+}
+
+mailerContract(
+  'outbox',
+  async (t) => {
+    const parent = await tempFolder(t);
+    const folder = join(parent, 'outbox');
+    const away = join(parent, 'away');
+    return {
+      mailer: await OutboxMailer.open(folder),
+      received: () => readMessages(folder),
+      failForNow: () => rename(folder, away),
+      recover: () => rename(away, folder),
+    };
+  },
+  { neverRefuses: 'a folder has no opinion on a mail' },
+);
+
+mailerContract('memory', () => {
+  const mailer = new MemoryMailer();
+  const failWith = (error: AudiowaveError | undefined): Promise<void> => {
+    mailer.failWith(error);
+    return Promise.resolve();
+  };
+  return Promise.resolve({
+    mailer,
+    received: () => Promise.resolve(mailer.sent),
+    failForNow: () => failWith(new AudiowaveError('mail.unavailable')),
+    recover: () => failWith(undefined),
+    refuse: () => failWith(new AudiowaveError('mail.refused')),
+  });
+});
