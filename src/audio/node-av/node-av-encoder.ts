@@ -1,0 +1,29 @@
+import { fileURLToPath } from 'node:url';
+import type { AudioOptions } from '../../domain/audio-options.ts';
+import type { Encoder, EncoderCommand } from '../encoder.ts';
+import { WorkerReader } from './worker-reader.ts';
+
+/** Built files end in .js, sources in .ts: the worker lies beside this one and ends alike. */
+const WORKER = fileURLToPath(
+  new URL(`worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url),
+);
+const HEAP_MIB = 512;
+const DATA_KIB = 3 * 1024 * 1024;
+
+/** Our worker on the npm package `node-av`, in a Node process of its own. It chooses the bit rate itself. */
+export class NodeAvEncoder implements Encoder {
+  readonly guesses = false;
+
+  command(options: AudioOptions): EncoderCommand {
+    return {
+      file: process.execPath,
+      args: [`--max-old-space-size=${String(HEAP_MIB)}`, WORKER, JSON.stringify(options)],
+      // Node reserves far more address space than it uses, so only what can be written is limited.
+      dataKib: DATA_KIB,
+    };
+  }
+
+  reader(): WorkerReader {
+    return new WorkerReader();
+  }
+}
