@@ -1,0 +1,77 @@
+import type { Server } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import { AudiowaveError } from '../../domain/errors.ts';
+import type { RunningRole } from '../../ports/role.ts';
+import { makeApp } from './app.ts';
+import type { App, Edge } from './edge.ts';
+import { Imports } from './import/imports.ts';
+import { RunningWork } from './running-work.ts';
+import { withDefaults, type GatewayDeps, type GatewayOptions } from './settings.ts';
+
+export type { GatewayDeps, GatewayOptions } from './settings.ts';
+
+/** How long work that was told to stop may take to clean up. */
+const CLEAN_UP_MS = 5_000;
+
+/**
+ * Starts the gateway: the drop-in routes, /api/v1, one-click links, the page, and the probes. Resolves when it listens;
+ * `host.port-taken` where another program does. stop() lets running requests end within `graceMs`, then breaks them off:
+ * an upload that was not answered leaves nothing, a fetch becomes `failed` and says why.
+ */
+export async function startGateway(deps: GatewayDeps, options: GatewayOptions): Promise<RunningRole> {
+  const settings = withDefaults(options);
+  const work = new RunningWork();
+  const context = { deps, settings, work };
+  let url = '';
+  const edge: Edge = { ...context, imports: new Imports(context), publicUrl: () => options.publicUrl ?? url };
+  const servers: Server[] = [];
+  const app = await makeApp(edge, servers);
+  url = await listen(app, options);
+  let stopping: Promise<void> | undefined;
+  return {
+    url,
+    stop: (graceMs) => (stopping ??= stop(app, servers, work, graceMs)),
+  };
+}
+
+async function listen(app: App, { host, port }: GatewayOptions): Promise<string> {
+  try {
+    await app.listen({ host, port });
+  } catch (cause) {
+    await app.close();
+    if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw cause;
+    throw new AudiowaveError(
+      'host.port-taken',
+      `Port ${String(port)} of ${host} is taken by another program.`,
+      { cause },
+    );
+  }
+  return urlOf(app, host);
+}
+
+/** Where a browser on this machine finds it: an address that stands for all is shown as the loopback. */
+function urlOf(app: App, host: string): string {
+  const address = app.server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const names: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '[::1]' };
+  const name = names[host] ?? (host.includes(':') ? `[${host}]` : host);
+  return `http://${name}:${String(port)}`;
+}
+
+async function stop(app: App, servers: readonly Server[], work: RunningWork, graceMs: number): Promise<void> {
+  const closed = app.close();
+  const done = Promise.all([closed, work.settled()]);
+  if (await endsWithin(done, graceMs)) return;
+  work.abortAll(new AudiowaveError('import.failed', 'Audiowave was stopped meanwhile. Please try again.'));
+  for (const server of servers) server.closeAllConnections();
+  await endsWithin(done, CLEAN_UP_MS);
+}
+
+async function endsWithin(work: Promise<unknown>, ms: number): Promise<boolean> {
+  const timer = new AbortController();
+  try {
+    return await Promise.race([work.then(() => true), delay(ms, false, { signal: timer.signal })]);
+  } finally {
+    timer.abort();
+  }
+}

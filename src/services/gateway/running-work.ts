@@ -1,0 +1,46 @@
+import type { FileId } from '../../domain/ids.ts';
+
+/** One upload or fetch of this process. */
+export interface Run {
+  readonly signal: AbortSignal;
+  abort(reason: Error): void;
+  end(): void;
+}
+
+/** The uploads and fetches that this process holds, so that a cancellation and a stop reach them at once. */
+export class RunningWork {
+  readonly #runs = new Map<FileId, AbortController>();
+  #idle: (() => void)[] = [];
+
+  begin(id: FileId): Run {
+    const controller = new AbortController();
+    this.#runs.set(id, controller);
+    return {
+      signal: controller.signal,
+      abort: (reason) => {
+        controller.abort(reason);
+      },
+      end: () => {
+        this.#runs.delete(id);
+        if (this.#runs.size > 0) return;
+        for (const wake of this.#idle) wake();
+        this.#idle = [];
+      },
+    };
+  }
+
+  /** Stops the run of `id`, where this process has it. */
+  abort(id: FileId, reason: Error): void {
+    this.#runs.get(id)?.abort(reason);
+  }
+
+  abortAll(reason: Error): void {
+    for (const controller of this.#runs.values()) controller.abort(reason);
+  }
+
+  /** Resolves when nothing runs. */
+  settled(): Promise<void> {
+    if (this.#runs.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+}

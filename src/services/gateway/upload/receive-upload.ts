@@ -1,0 +1,37 @@
+import type { IncomingMessage } from 'node:http';
+import type { Conversion } from '../../../domain/conversion.ts';
+import { AudiowaveError } from '../../../domain/errors.ts';
+import { Intake, type IntakeContext } from '../intake.ts';
+import { guarded } from './free-space.ts';
+import { readOneFile } from './multipart.ts';
+
+/**
+ * Streams the one file of a multipart request into the video store and queues its conversion. Resolves when the bytes
+ * are whole and the record is `queued` (its message sent, or owed). Where it rejects, nothing is kept.
+ */
+export async function receiveUpload(
+  context: IntakeContext,
+  request: IncomingMessage,
+  owner: string,
+): Promise<Conversion> {
+  const { deps, settings } = context;
+  const { maxUploadBytes: maxBytes, minFreeDiskBytes: minFreeBytes, uploadIdleMs: idleMs } = settings;
+  const intake = new Intake(context);
+  try {
+    let name: string | null = null;
+    await readOneFile(request, { maxFileBytes: maxBytes, idleMs }, intake.signal, async (file) => {
+      name = file.name;
+      await intake.record(owner, 'uploading', file.name, { kind: 'upload' });
+      const tooLarge = (): AudiowaveError => new AudiowaveError('upload.too-large');
+      await intake.write(guarded(file.bytes, deps.videos, { minFreeBytes, maxBytes, tooLarge }));
+    });
+    const queued = await intake.enqueue(name);
+    await intake.announce(queued, 'video');
+    return queued;
+  } catch (error) {
+    await intake.discard();
+    throw error;
+  } finally {
+    await intake.end();
+  }
+}
