@@ -62,7 +62,7 @@ async function drain(broker: SqliteBroker, queue: string): Promise<string[]> {
     queue,
     { prefetch: 50, maxAttempts: 1, backoffMs: () => 0 },
     ({ body }) => {
-      ids.push(String(body['id']));
+      ids.push(String(body.id));
       return Promise.resolve({ kind: 'done' });
     },
   );

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test, type TestContext } from 'node:test';
@@ -72,6 +72,18 @@ test('a killed process leaves no owner behind', async (t) => {
   assert.deepEqual(file.look().prepare('SELECT * FROM owner').all(), []);
 });
 
+test('a lock that nobody holds and nobody knows is swept when it is old', async (t) => {
+  const file = await queuesFile(t);
+  const holder = file.open();
+  await holder.consume('video', ONE, new Inbox().handler);
+  const [held = ''] = await file.owners();
+  const longAgo = new Date(Date.now() - HOUR_MS);
+  for (const name of ['old', 'young']) await writeFile(join(`${file.path}-owners`, name), '');
+  for (const name of ['old', held]) await utimes(join(`${file.path}-owners`, name), longAgo, longAgo);
+  file.open();
+  assert.deepEqual((await file.owners()).sort(), [held, 'young'].sort());
+});
+
 test('a process that hangs loses its message when its lease ends, and its late verdict has no effect', async (t) => {
   const file = await queuesFile(t);
   const hanging = await file.start({ leaseMs: 400, renewLeaseMs: 50 });
@@ -100,7 +112,7 @@ test('a delivery that runs longer than the lease stays where it is', async (t) =
   const inbox = new Inbox();
   await broker.consume('video', ONE, inbox.handler);
   const lease = file.look().prepare('SELECT max(lease_until) AS until FROM owner WHERE pid = ?');
-  const until = (): number => Number(lease.get(working.child.pid ?? 0)?.['until']);
+  const until = (): number => Number(lease.get(working.child.pid ?? 0)?.until);
   const first = until();
   await eventually('the lease is renewed', () => until() > first + 900);
   assert.equal(inbox.letters.length, 0);
@@ -122,7 +134,7 @@ test('a process ends by itself after close(), and leaves no owner behind', async
   await process.asks({ do: 'close' }, 'closed');
   assert.equal(await process.exitCode(), 0);
   assert.deepEqual(await file.owners(), []);
-  assert.deepEqual(file.look().prepare('SELECT owner, attempt FROM message').get()?.['attempt'], 0);
+  assert.deepEqual(file.look().prepare('SELECT owner, attempt FROM message').get()?.attempt, 0);
 });
 
 test('a file that takes no write for a while ends neither the consumer nor a verdict', async (t) => {

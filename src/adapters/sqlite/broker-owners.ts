@@ -1,10 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { transaction } from './database.ts';
 import { isDead, OwnerLock } from './owner-lock.ts';
+
+/** A lock that is younger may be one whose owner is about to take it. */
+const LOCK_LEFT_AFTER_MS = 60_000;
 
 interface OwnerRow {
   id: string;
@@ -49,13 +52,22 @@ export class BrokerOwners {
   /** Shows the sign of life, before the first message is taken. */
   join(): void {
     if (this.#lock !== undefined) return;
-    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     this.#lock = new OwnerLock(join(this.#folder, this.id));
     this.extendLease();
   }
 
   extendLease(): void {
     this.#extend.run(this.id, hostname(), process.pid, Date.now() + this.#leaseMs);
+  }
+
+  /** Removes locks that belong to nobody: of processes that were killed in the midst of joining or reaping. */
+  sweepLocks(): void {
+    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+    for (const id of readdirSync(this.#folder)) {
+      const path = join(this.#folder, id);
+      const touchedAt = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Infinity;
+      if (touchedAt < Date.now() - LOCK_LEFT_AFTER_MS) isDead(path);
+    }
   }
 
   /** Gives back what dead or silent owners hold; says how many messages that were. */

@@ -54,6 +54,7 @@ export class SqliteBroker implements Broker {
     this.#owners = new BrokerOwners(database, path, this.#timings.leaseMs);
     this.#messages = new BrokerMessages(database, this.#owners);
     this.#dataVersion = database.prepare('PRAGMA data_version');
+    this.#owners.sweepLocks();
     this.#owners.reap();
   }
 

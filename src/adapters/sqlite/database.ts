@@ -16,8 +16,7 @@ const SQLITE_BUSY = 5;
  */
 export function openDatabase(path: string, migrations: readonly string[]): DatabaseSync {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  // SQLite gives the files beside it (-wal, -shm) the same mode.
-  closeSync(openSync(path, 'a', 0o600));
+  makeFile(path);
   const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
   try {
     useWriteAheadLog(database);
@@ -27,6 +26,17 @@ export function openDatabase(path: string, migrations: readonly string[]): Datab
   } catch (error) {
     database.close();
     throw error;
+  }
+}
+
+// SQLite gives the files beside it (-wal, -shm) the same mode. A file that is there must not be opened and closed
+// here: closing any descriptor of a file drops all locks that this process has on it, those of an open database, too
+// (SQLite, "How To Corrupt An SQLite Database File", 2.2).
+function makeFile(path: string): void {
+  try {
+    closeSync(openSync(path, 'ax', 0o600));
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
   }
 }
 
