@@ -8,10 +8,11 @@ function encode(value: object): string {
 export function foreignToken(
   secret: string,
   claims: object,
-  header: object = { alg: 'HS256', typ: 'JWT' },
+  header: { readonly alg: string; readonly typ?: string } = { alg: 'HS256', typ: 'JWT' },
 ): string {
+  const digest = { HS384: 'sha384', HS512: 'sha512' }[header.alg] ?? 'sha256';
   const input = `${encode(header)}.${encode(claims)}`;
-  return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`;
+  return `${input}.${createHmac(digest, secret).update(input).digest('base64url')}`;
 }
 
 /** The claims of the original: no role. Good for an hour from now. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
+import { getEventListeners } from 'node:events';
 import { buffer } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
 import { AudiowaveError, hasCode, type ErrorCode } from '../../../src/domain/errors.ts';
@@ -41,7 +42,9 @@ const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes)
 test('a video with a length comes whole, with its name, and nothing is left open', async (t) => {
   const video = randomBytes(5 * MB + 1);
   const server = await serveVideo(t, (_request, response) => response.end(video));
-  const { bytes, name } = await fetchAll(fetcher(), `${server.url}/a/talk.mp4?x=%20y#z`);
+  const { signal } = new AbortController();
+  const { bytes, name } = await fetchAll(fetcher(), `${server.url}/a/talk.mp4?x=%20y#z`, { signal });
+  assert.equal(getEventListeners(signal, 'abort').length, 0);
   assert.equal(sha256(bytes), sha256(video));
   assert.equal(name, 'talk.mp4');
   assert.equal(server.requests[0]?.path, '/a/talk.mp4?x=%20y');
@@ -227,17 +230,19 @@ for (const [headers, sentence] of [
   });
 }
 
-for (const [what, head] of [
-  ['ends with the connection', ''],
-  ['has a length that is no number', 'Content-Length: -1\r\n'],
-  ['has two lengths', 'Content-Length: 4\r\nContent-Length: 5\r\n'],
-  ['has a length and chunks', 'Content-Length: 4\r\nTransfer-Encoding: chunked\r\n'],
-  ['has a coding that nobody asked for', 'Transfer-Encoding: gzip, chunked\r\n'],
-  ['has an endless head', `X: ${'x'.repeat(70_000)}\r\n`],
+const NO_END = /does not say where the video ends/;
+const NO_ANSWER = /could not be reached/;
+for (const [what, head, sentence] of [
+  ['ends with the connection', '', NO_END],
+  ['has a length that is no number', 'Content-Length: -1\r\n', NO_ANSWER],
+  ['has two lengths', 'Content-Length: 4\r\nContent-Length: 5\r\n', NO_ANSWER],
+  ['has a length and chunks', 'Content-Length: 4\r\nTransfer-Encoding: chunked\r\n', NO_ANSWER],
+  ['has a coding that nobody asked for', 'Transfer-Encoding: gzip, chunked\r\n', NO_END],
+  ['has an endless head', `X: ${'x'.repeat(70_000)}\r\n`, NO_ANSWER],
 ] as const) {
   test(`an answer whose body ${what} is refused`, async (t) => {
     const server = await serveRaw(t, (socket) => socket.end(`HTTP/1.1 200 OK\r\n${head}\r\n1234`));
-    await assert.rejects(fetchAll(fetcher(), server.url), failsWith('import.failed'));
+    await assert.rejects(fetchAll(fetcher(), server.url), failsWith('import.failed', sentence));
   });
 }
 
