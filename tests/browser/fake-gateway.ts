@@ -10,7 +10,15 @@ import { answerMp3, silentMp3 } from './fake-mp3.ts';
 const WEB = join(import.meta.dirname, '../../web');
 
 /** As the real gateway sends it, so that a test sees what the browser would refuse. */
-const CSP = "default-src 'self'; media-src 'self' blob:; img-src 'self' data:; frame-ancestors 'none'";
+const CSP = [
+  "default-src 'self'",
+  "img-src 'self' data: blob:",
+  "media-src 'self' blob:",
+  "object-src 'none'",
+  "base-uri 'none'",
+  "form-action 'self'",
+  "frame-ancestors 'none'",
+].join('; ');
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
@@ -52,6 +60,10 @@ export class FakeGateway {
   readonly received = new Map<string, number>();
   /** While set, upload bodies are not read beyond their first bytes. */
   hold: Promise<void> | undefined;
+  /** While set, uploads are answered with this problem. */
+  refuseUploads: { status: number; code: string; detail: string } | undefined;
+  /** Uploads whose client hung up. */
+  aborted = 0;
   readonly #options: FakeOptions;
   readonly #tokens = new Map<string, string>();
   readonly #server = createServer((request, response) => void this.#answer(request, response));
@@ -74,8 +86,9 @@ export class FakeGateway {
   }
 
   async close(): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve));
     this.#server.closeAllConnections();
-    await new Promise((resolve) => this.#server.close(resolve));
+    await closed;
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -190,13 +203,24 @@ export class FakeGateway {
       return;
     }
     const conversion = this.conversions.add(user, { state: 'uploading' });
+    request.once('close', () => {
+      if (request.complete) return;
+      this.aborted += 1;
+      this.conversions.forget(conversion);
+    });
     try {
       await this.#store(request, conversion);
     } catch (error) {
       this.conversions.forget(conversion);
       throw error;
     }
-    json(response, 201, this.conversions.change(conversion.id, { state: 'queued' }));
+    const refusal = this.refuseUploads;
+    if (refusal === undefined) {
+      json(response, 201, this.conversions.change(conversion.id, { state: 'queued' }));
+      return;
+    }
+    this.conversions.forget(conversion);
+    problem(response, refusal.status, refusal.code, refusal.detail);
   }
 
   async #store(request: IncomingMessage, conversion: FakeConversion): Promise<void> {

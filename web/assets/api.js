@@ -205,7 +205,7 @@ export class Api {
         signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
       });
       text = await response.text();
-    } catch (error) {
+    } catch {
       signal?.throwIfAborted();
       throw new ApiError(0, 'network', UNREACHABLE);
     }
