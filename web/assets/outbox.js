@@ -1,6 +1,6 @@
 /** @import { Api, OutboxMail } from './api.js' */
 import { ApiError } from './api.js';
-import { byId, make } from './dom.js';
+import { byId, make, setText } from './dom.js';
 import { formatAgo, formatExact, splitLinks } from './format.js';
 
 const POLL_MS = 5000;
@@ -74,6 +74,8 @@ export class Outbox {
     for (const item of items) {
       const known = this.#mails.get(item.name);
       if (known !== undefined) {
+        const time = known.querySelector('time');
+        if (time !== null) setText(time, formatAgo(item.sentAt));
         place = known.nextElementSibling;
         continue;
       }
