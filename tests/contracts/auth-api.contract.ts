@@ -10,11 +10,11 @@ export interface OpenAuth {
   /** The key of its tokens. */
   readonly secret: string;
   /** Writes a row as another implementation would: with the password in plain text. */
-  addRow(email: string, password: string): Promise<void>;
+  readonly addRow: (email: string, password: string) => Promise<void>;
   /** How many hashes were verified so far: the measure of a login's time. */
-  verifications(): number;
+  readonly verifications: () => number;
   /** From now on the user store does not answer. */
-  breakStore(): Promise<void>;
+  readonly breakStore: () => Promise<void>;
 }
 
 /** `failures`: how many failed logins of one account from one address shall be allowed. */

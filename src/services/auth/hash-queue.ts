@@ -1,6 +1,8 @@
 import { AudiowaveError } from '../../domain/errors.ts';
 
-type Waiter = { readonly start: () => void };
+interface Waiter {
+  readonly start: () => void;
+}
 
 /** How long a turned-away caller shall wait: a full queue of defaults is worked off well within a second. */
 const RETRY_AFTER_SECONDS = 1;
@@ -38,7 +40,11 @@ export class HashQueue {
       throw new AudiowaveError('auth.busy', undefined, { retryAfterSeconds: RETRY_AFTER_SECONDS });
     }
     const { promise, resolve, reject } = Promise.withResolvers<undefined>();
-    const waiter: Waiter = { start: () => resolve(undefined) };
+    const waiter: Waiter = {
+      start: () => {
+        resolve(undefined);
+      },
+    };
     const giveUp = (): void => {
       const place = this.#waiting.indexOf(waiter);
       // A waiter that has been started already goes on: its place is counted as running.

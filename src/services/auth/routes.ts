@@ -66,7 +66,9 @@ async function validate(
 /** Aborts when the client has hung up or the deadline is over. */
 function signalOf(reply: FastifyReply): AbortSignal {
   const controller = new AbortController();
-  const timer = setTimeout(() => controller.abort(new Error('the deadline is over')), DEADLINE_MS);
+  const timer = setTimeout(() => {
+    controller.abort(new Error('the deadline is over'));
+  }, DEADLINE_MS);
   reply.raw.once('close', () => {
     clearTimeout(timer);
     if (!reply.raw.writableFinished) controller.abort(new Error('the client hung up'));

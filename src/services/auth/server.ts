@@ -83,7 +83,9 @@ function requestId(request: Pick<IncomingMessage, 'headers'>): string {
  */
 function ignoreBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', (_request, _payload, done) => done(null));
+  app.addContentTypeParser('*', (_request, _payload, done) => {
+    done(null);
+  });
   app.addHook('onRequest', (request, _reply, done) => {
     delete request.raw.headers['content-type'];
     done();
@@ -127,7 +129,9 @@ async function listen(app: FastifyInstance, { host, port }: AuthServerOptions): 
 }
 
 async function stop(app: FastifyInstance, graceMs: number): Promise<void> {
-  const timer = setTimeout(() => app.server.closeAllConnections(), graceMs);
+  const timer = setTimeout(() => {
+    app.server.closeAllConnections();
+  }, graceMs);
   try {
     await app.close();
   } finally {

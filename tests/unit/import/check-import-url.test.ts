@@ -4,7 +4,7 @@ import { hasCode } from '../../../src/domain/errors.ts';
 import { checkImportUrl, MAX_URL_CHARACTERS } from '../../../src/services/gateway/import/check-import-url.ts';
 
 for (const value of [undefined, null, '', '  ', 7, true, {}, ['https://example.com']]) {
-  test(`${JSON.stringify(value) ?? 'undefined'} is no URL at all`, () => {
+  test(`${JSON.stringify([value])} holds no URL at all`, () => {
     assert.throws(
       () => checkImportUrl(value),
       (error: unknown) => hasCode(error, 'import.url-required'),

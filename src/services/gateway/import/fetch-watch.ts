@@ -8,12 +8,16 @@ export class FetchWatch {
   readonly #controller = new AbortController();
   readonly #caller: AbortSignal;
   readonly #whole: NodeJS.Timeout;
-  readonly #giveUp = (): void => this.#controller.abort(this.#caller.reason);
+  readonly #giveUp = (): void => {
+    this.#controller.abort(this.#caller.reason);
+  };
 
   constructor(caller: AbortSignal, wholeMs: number) {
     caller.throwIfAborted();
     this.#caller = caller;
-    this.#whole = setTimeout(() => this.#timeOut('Fetching the video took too long.'), wholeMs);
+    this.#whole = setTimeout(() => {
+      this.#timeOut('Fetching the video took too long.');
+    }, wholeMs);
     caller.addEventListener('abort', this.#giveUp, { once: true });
   }
 
@@ -24,7 +28,9 @@ export class FetchWatch {
 
   /** Waits for a step that itself ends when `signal` aborts, which it does after `ms`. */
   async within<T>(ms: number, step: Promise<T>): Promise<T> {
-    const timer = setTimeout(() => this.#timeOut('The server behind the URL was silent for too long.'), ms);
+    const timer = setTimeout(() => {
+      this.#timeOut('The server behind the URL was silent for too long.');
+    }, ms);
     try {
       return await step;
     } finally {
@@ -35,7 +41,9 @@ export class FetchWatch {
   /** Waits for a step that can't be stopped, a name look-up, and leaves it behind when `signal` aborts. */
   async leaving<T>(step: Promise<T>): Promise<T> {
     const { promise, reject } = Promise.withResolvers<never>();
-    const leave = (): void => reject(this.signal.reason as Error);
+    const leave = (): void => {
+      reject(this.signal.reason as Error);
+    };
     this.signal.addEventListener('abort', leave, { once: true });
     try {
       this.signal.throwIfAborted();

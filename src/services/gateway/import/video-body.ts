@@ -21,7 +21,7 @@ export class VideoBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uint8
   readonly #options: VideoBodyOptions;
   #received = 0;
   #hasEnded = false;
-  #failure: unknown;
+  #failure: Error | undefined;
 
   constructor(source: AsyncIterable<Uint8Array>, options: VideoBodyOptions) {
     this.#source = source[Symbol.asyncIterator]();
@@ -50,7 +50,7 @@ export class VideoBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uint8
       return { done: false, value: step.value };
     } catch (error) {
       await this.#end();
-      this.#failure = watch.signal.aborted ? watch.signal.reason : brokenOff(error);
+      this.#failure = watch.signal.aborted ? (watch.signal.reason as Error) : brokenOff(error);
       throw this.#failure;
     }
   }
