@@ -3,6 +3,7 @@ import { readdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test, type TestContext } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { SqliteBroker, type SqliteBrokerOptions } from '../../src/adapters/sqlite/broker.ts';
 import { hasCode, type AudiowaveError } from '../../src/domain/errors.ts';
 import { BrokerProcess } from '../support/broker-process.ts';
@@ -101,6 +102,30 @@ test('a process that hangs loses its message when its lease ends, and its late v
   assert.deepEqual(await broker.depth('video'), { ...NOTHING, unacknowledged: 1 });
   letter.answer({ kind: 'done' });
   await untilDone(broker);
+});
+
+test('a verdict on a message that was lost unnoticed has no effect, not even where the same owner has it again', async (t) => {
+  const file = await queuesFile(t);
+  const forgetful = file.open({ leaseMs: 50, renewLeaseMs: HOUR_MS, pollMs: 20 });
+  const other = file.open({ reapMs: 20, pollMs: 20 });
+  const [mine, theirs] = [new Inbox(), new Inbox()];
+  await forgetful.consume('video', { ...ONE, prefetch: 2 }, mine.handler);
+  // The renewal at the start is over, and the next one is an hour away.
+  await forgetful.publish('video', {}, { messageId: 'first' });
+  (await mine.next()).answer({ kind: 'done' });
+  await untilDone(forgetful);
+  await forgetful.publish('video', {}, { messageId: 'm' });
+  const lost = await mine.next();
+  await other.consume('video', ONE, theirs.handler);
+  assert.equal((await theirs.next()).attempt, 2);
+  await other.close();
+  const again = await mine.next();
+  assert.equal(lost.signal.aborted, false);
+  lost.answer({ kind: 'reject', reason: 'too late' });
+  await nextTurn();
+  assert.deepEqual(await forgetful.depth('video'), { ...NOTHING, unacknowledged: 1 });
+  again.answer({ kind: 'done' });
+  await untilDone(forgetful);
 });
 
 test('a delivery that runs longer than the lease stays where it is', async (t) => {

@@ -186,15 +186,19 @@ class MemoryConsumer implements Consumer {
       // The handler's first step may have stopped this consumer.
       if (this.#stopping) return;
     }
+    if (this.#running.size < this.#options.prefetch) this.#lookWhenDue();
+  }
+
+  #lookWhenDue(): void {
+    // A message may have come due since the last look: then this is 0, and the next look takes it.
     const dueMs = this.#queues.msUntilDue(this.#queue);
-    if (dueMs > 0 && Number.isFinite(dueMs)) {
-      this.#timer = setTimeout(
-        () => {
-          this.#fill();
-        },
-        Math.min(dueMs, LONGEST_TIMER_MS),
-      );
-    }
+    if (!Number.isFinite(dueMs)) return;
+    this.#timer = setTimeout(
+      () => {
+        this.#fill();
+      },
+      Math.min(dueMs, LONGEST_TIMER_MS),
+    );
   }
 
   async #run(running: Running): Promise<void> {

@@ -139,6 +139,11 @@ export class BrokerMessages {
     this.#handBackAll.run(this.#owners.id);
   }
 
+  /** Reads from the file; throws where it can't be read. */
+  look(): void {
+    this.#database.prepare('SELECT 1 FROM message LIMIT 1').get();
+  }
+
   depth(queue: string): QueueDepth {
     const { waiting, unacknowledged, dead } = this.#database
       .prepare(

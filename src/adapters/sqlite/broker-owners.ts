@@ -84,7 +84,8 @@ export class BrokerOwners {
 
   /** Takes the sign of life down. The messages must have been handed back: what is left counts as crashed. */
   leave(): void {
-    this.#lock?.release();
+    if (this.#lock === undefined) return;
+    this.#lock.release();
     this.#lock = undefined;
     transaction(this.#database, () => this.#giveBackAll([this.id], []));
   }

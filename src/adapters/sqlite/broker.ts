@@ -117,7 +117,9 @@ export class SqliteBroker implements Broker {
 
   check(): Promise<void> {
     return this.#whileOpen(() => {
-      orUnavailable(() => this.#dataVersion.get());
+      orUnavailable(() => {
+        this.#messages.look();
+      });
     });
   }
 

@@ -97,6 +97,23 @@ export function retrying(promise: Promised): void {
     );
   });
 
+  promise('a retry waits for its back-off also where the consumer has room for it', async (subject) => {
+    const broker = await subject.open();
+    await publishMany(broker, 1);
+    const inbox = new Inbox();
+    await broker.consume(QUEUE, consuming({ prefetch: 5, backoffMs: () => 500 }), inbox.handler);
+    (await inbox.next()).answer({ kind: 'retry', reason: 'not now' });
+    const failedAt = Date.now();
+    await untilDepth(broker, { ...NOTHING, waiting: 1 });
+    for (const messageId of ['a', 'b']) {
+      await broker.publish(QUEUE, {}, { messageId });
+      assert.equal((await inbox.next()).messageId, messageId);
+    }
+    const again = await inbox.next();
+    assert.equal(again.messageId, 'm0');
+    assert.ok(again.arrivedAt - failedAt >= 499, `came after ${String(again.arrivedAt - failedAt)} ms`);
+  });
+
   promise("a retry's own delay wins over the consumer's back-off", async (subject) => {
     const broker = await subject.open();
     await broker.publish(QUEUE, {});
