@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cook, fingerprint, RECIPES, type MediaName, type Recipe } from './media-recipes.ts';
@@ -75,6 +75,8 @@ async function build(
     await make(join(building, recipe.file));
     const facts = await examine(join(building, recipe.file));
     await writeFile(join(building, 'facts.json'), JSON.stringify(facts));
+    // A test that writes to a shared file would break others far away.
+    await chmod(join(building, recipe.file), 0o444);
     await rename(building, place).catch(async (error: unknown) => {
       // Another process was faster: its copy is as good.
       if ((await readBack(name, place, recipe)) === undefined) throw error;

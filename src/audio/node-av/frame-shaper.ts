@@ -1,7 +1,6 @@
 import { AV_SAMPLE_FMT_FLTP, type AVSampleFormat } from 'node-av/constants';
 import {
   avChannelLayoutDefault,
-  avChannelLayoutDescribe,
   avGetSampleFmtName,
   FFmpegError,
   FilterGraph,
@@ -39,7 +38,10 @@ export class FrameShaper {
   readonly #between = new Frame();
   readonly #shaped = new Frame();
   #converting: Graph | undefined;
-  #form = '';
+  #rate = 0;
+  #format: AVSampleFormat | undefined;
+  #channels = 0;
+  #usualLayout: ChannelLayout | undefined;
 
   /** `onFrame` is called during add() and finish(); the frame is its own only until it returns. */
   constructor(shape: Shape, onFrame: (frame: Frame) => void) {
@@ -47,15 +49,19 @@ export class FrameShaper {
     this.#onFrame = onFrame;
     this.#between.alloc();
     this.#shaped.alloc();
-    const layout = avChannelLayoutDescribe(avChannelLayoutDefault(shape.channels)) ?? 'stereo';
-    const source = formOf(shape.sampleRateHz, AV_SAMPLE_FMT_FLTP, layout);
+    const source = formOf(
+      shape.sampleRateHz,
+      AV_SAMPLE_FMT_FLTP,
+      layoutName(avChannelLayoutDefault(shape.channels)),
+    );
     this.#framing = buildGraph(source, `asetnsamples=n=${String(shape.samplesPerFrame)}:p=0`);
   }
 
   add(frame: Frame): void {
-    const layout = knownLayout(frame);
-    const form = formOf(frame.sampleRate, frame.format as AVSampleFormat, layout);
-    if (form !== this.#form) this.#convertFrom(form);
+    const { sampleRate, format, channels } = frame;
+    const same = sampleRate === this.#rate && format === this.#format && channels === this.#channels;
+    if (!same) this.#convertFrom(frame);
+    if (this.#usualLayout !== undefined) frame.channelLayout = this.#usualLayout;
     this.#convert(frame);
   }
 
@@ -66,14 +72,19 @@ export class FrameShaper {
     this.#framing.graph.free();
   }
 
-  #convertFrom(form: string): void {
+  #convertFrom(frame: Frame): void {
     this.#endConverting();
-    this.#form = form;
-    const layout = this.#shape.channels === 1 ? 'mono' : 'stereo';
-    const rate = String(this.#shape.sampleRateHz);
+    this.#rate = frame.sampleRate;
+    this.#format = frame.format as AVSampleFormat;
+    this.#channels = frame.channels;
+    const named = frame.channelLayout.mask !== 0n;
+    // A frame that does not say where its channels belong (a plain WAVE file) gets the usual places of that many.
+    this.#usualLayout = named ? undefined : avChannelLayoutDefault(this.#channels);
+    const layout = layoutName(this.#usualLayout ?? frame.channelLayout);
+    const wanted = this.#shape.channels === 1 ? 'mono' : 'stereo';
     this.#converting = buildGraph(
-      form,
-      `aformat=sample_fmts=fltp:sample_rates=${rate}:channel_layouts=${layout}`,
+      formOf(this.#rate, this.#format, layout),
+      `aformat=sample_fmts=fltp:sample_rates=${String(this.#shape.sampleRateHz)}:channel_layouts=${wanted}`,
     );
   }
 
@@ -101,13 +112,8 @@ export class FrameShaper {
   }
 }
 
-/** A frame that does not say where its channels belong (a plain WAVE file) gets the usual places of that many. */
-function knownLayout(frame: Frame): string {
-  const layout: ChannelLayout = frame.channelLayout;
-  if (layout.mask !== 0n) return `0x${layout.mask.toString(16)}`;
-  const usual = avChannelLayoutDefault(layout.nbChannels);
-  frame.channelLayout = usual;
-  return usual.mask === 0n ? `${String(layout.nbChannels)}c` : `0x${usual.mask.toString(16)}`;
+function layoutName(layout: ChannelLayout): string {
+  return layout.mask === 0n ? `${String(layout.nbChannels)}c` : `0x${layout.mask.toString(16)}`;
 }
 
 function formOf(sampleRateHz: number, format: AVSampleFormat, layout: string): string {

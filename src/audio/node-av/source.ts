@@ -47,16 +47,17 @@ export async function openSource(descriptor: number, log: WorkerLog): Promise<So
 function openFile(descriptor: number): IOContext {
   const sizeBytes = fstatSync(descriptor).size;
   let position = 0;
+  // The binding copies what it gets before it asks again.
+  const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   const file = new IOContext();
   file.allocContextWithCallbacks(
     READ_BYTES,
     0,
     (count) => {
-      const bytes = Buffer.allocUnsafe(count);
       try {
-        const length = readSync(descriptor, bytes, 0, count, position);
+        const length = readSync(descriptor, buffer, 0, Math.min(count, READ_BYTES), position);
         position += length;
-        return length === 0 ? null : bytes.subarray(0, length);
+        return length === 0 ? null : buffer.subarray(0, length);
       } catch {
         return AVERROR_EIO;
       }
