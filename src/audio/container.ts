@@ -1,9 +1,5 @@
-/** A finite run of bytes that can be read anywhere. */
-export interface ByteReader {
-  readonly sizeBytes: number;
-  /** The bytes from `position` on: `length` of them, fewer only at the end. */
-  readAt(position: number, length: number): Promise<Buffer>;
-}
+import { beginsLikeMp4, inspectMp4 } from './mp4.ts';
+import type { ByteReader } from './source-file.ts';
 
 /** What a look at a file's own structure says, without decoding any of it. */
 export interface ContainerFacts {
@@ -12,6 +8,8 @@ export interface ContainerFacts {
   readonly truncated: boolean | undefined;
   /** An MP4 without `moov`: nothing in it can be found. */
   readonly indexMissing: boolean;
+  /** Length of the first sound track as its edit list says it; undefined where there is none. */
+  readonly soundSeconds: number | undefined;
 }
 
 /** As much of a file's beginning as is needed to tell what it is. */
@@ -25,12 +23,15 @@ export async function inspectContainer(file: ByteReader): Promise<ContainerFacts
   if (mark.startsWith('FLV')) return facts('flv', await flvIsCut(file));
   if (head.length >= 4 && head.readUInt32BE(0) === EBML_HEADER)
     return facts('matroska', matroskaIsCut(head, file));
-  if (TOP_LEVEL_BOXES.has(head.toString('latin1', 4, 8))) return walkMp4(file);
+  if (beginsLikeMp4(head)) {
+    const { truncated, indexMissing, soundSeconds } = await inspectMp4(file);
+    return { kind: 'mp4', truncated, indexMissing, soundSeconds };
+  }
   return facts('unknown', undefined);
 }
 
 function facts(kind: ContainerFacts['kind'], truncated: boolean | undefined): ContainerFacts {
-  return { kind, truncated, indexMissing: false };
+  return { kind, truncated, indexMissing: false, soundSeconds: undefined };
 }
 
 /** True where a file's first bytes are text: no control characters but white space, and UTF-8 but perhaps for a character cut off at the end. */
@@ -45,53 +46,6 @@ export function isText(head: Buffer): boolean {
   } catch {
     return false;
   }
-}
-
-const TOP_LEVEL_BOXES = new Set([
-  'ftyp',
-  'styp',
-  'moov',
-  'moof',
-  'mdat',
-  'free',
-  'skip',
-  'wide',
-  'pnot',
-  'sidx',
-  'uuid',
-  'prfl',
-  'emsg',
-]);
-/** A fragmented file has two boxes for each second or so; more than this many are not looked at. */
-const MOST_BOXES = 20_000;
-
-/** Walks the boxes of the top level (ISO/IEC 14496-12, 4.2): their sizes tell where the file should end. */
-async function walkMp4(file: ByteReader): Promise<ContainerFacts> {
-  let position = 0;
-  let hasIndex = false;
-  for (let count = 0; position + 8 <= file.sizeBytes; count++) {
-    if (count === MOST_BOXES) return { kind: 'mp4', truncated: undefined, indexMissing: false };
-    const header = await file.readAt(position, 16);
-    const type = header.toString('latin1', 4, 8);
-    // Some programs put bytes of their own behind the last box: those are no box, and nothing is missing.
-    if (!/^[\x20-\x7e\xa9]{4}$/.test(type)) break;
-    const size = boxSize(header, file.sizeBytes - position);
-    if (size === undefined) break;
-    if (position + size > file.sizeBytes)
-      return { kind: 'mp4', truncated: true, indexMissing: !hasIndex && type !== 'moov' };
-    hasIndex ||= type === 'moov';
-    position += size;
-  }
-  return { kind: 'mp4', truncated: false, indexMissing: !hasIndex };
-}
-
-function boxSize(header: Buffer, bytesLeft: number): number | undefined {
-  const size = header.readUInt32BE(0);
-  if (size === 0) return bytesLeft;
-  if (size !== 1) return size >= 8 ? size : undefined;
-  if (header.length < 16) return undefined;
-  const large = Number(header.readBigUInt64BE(8));
-  return large >= 16 ? large : undefined;
 }
 
 /** Writers that can't go back leave one of these instead of a size. */

@@ -6,7 +6,8 @@ import { HEAD_BYTES, inspectContainer, type ContainerFacts } from './container.t
 import type { EncoderExit } from './encoder-process.ts';
 import { EncoderRun } from './encoder-run.ts';
 import type { Encoder, Told } from './encoder.ts';
-import { LAME_DELAY } from './mp3/info-frame.ts';
+import type { FrameHeader } from './mp3/frame-header.ts';
+import { LAME_DELAY, MOST_PADDING } from './mp3/info-frame.ts';
 import { BrokenMp3, Mp3Stream } from './mp3/mp3-stream.ts';
 import type { SourceFile } from './source-file.ts';
 import { explainFailure, isIncomplete, verdictBeforeStart } from './verdict.ts';
@@ -36,9 +37,16 @@ export async function encode(
   }
 }
 
-const UNKNOWN_CONTAINER: ContainerFacts = { kind: 'unknown', truncated: undefined, indexMissing: false };
+const UNKNOWN_CONTAINER: ContainerFacts = {
+  kind: 'unknown',
+  truncated: undefined,
+  indexMissing: false,
+  soundSeconds: undefined,
+};
 /** A decoder drops these after LAME's delay (ISO/IEC 11172-3 decoders: 528 + 1). */
 const DECODER_DELAY = 529;
+/** One frame of the codecs in MP4 holds at most this many samples. */
+const LONGEST_FILLING = 2048;
 const PROGRESS_EVERY_MS = 200;
 
 class Encoding {
@@ -154,10 +162,10 @@ class Encoding {
     if (!cameThrough || !believable || first === undefined || told.failure !== undefined) {
       throw explainFailure({ exit, told, container, frames, logEnd: run.logEnd });
     }
-    const head = this.#mp3.finalHead(counted);
+    const samples = trueSamples(counted, room, first, container.soundSeconds);
+    const head = this.#mp3.finalHead(counted === undefined ? undefined : samples);
     await this.#watch.during(this.#request.sink.rewriteHead?.(head) ?? Promise.resolve());
     if (told.source?.durationMs !== null && told.source !== undefined) this.#tellShare(1);
-    const samples = counted ?? Math.max(0, room - LAME_DELAY - DECODER_DELAY);
     const durationMs = Math.round((samples / first.sampleRateHz) * 1000);
     return {
       durationMs,
@@ -169,6 +177,23 @@ class Encoding {
       bitrateKbps: this.#request.options.mode === 'vbr' ? null : first.bitrateKbps,
     };
   }
+}
+
+/**
+ * The samples of the sound itself. A decoder that does not trim (FFmpeg before 7) also gives what the source's encoder
+ * has filled its last frame with: where that can be said in the MP3's padding, it is.
+ */
+function trueSamples(
+  counted: number | undefined,
+  room: number,
+  { sampleRateHz }: FrameHeader,
+  soundSeconds: number | undefined,
+): number {
+  if (counted === undefined) return Math.max(0, room - LAME_DELAY - DECODER_DELAY);
+  const declared = Math.round((soundSeconds ?? Infinity) * sampleRateHz);
+  const filling = counted - declared;
+  const fits = filling > 0 && filling <= LONGEST_FILLING && room - LAME_DELAY - declared <= MOST_PADDING;
+  return fits ? declared : counted;
 }
 
 /** What must be chosen instead of what a guessing program does; undefined where it does the right thing or can't. */

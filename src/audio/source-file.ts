@@ -3,7 +3,13 @@ import { mkdir, open, unlink, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AudiowaveError } from '../domain/errors.ts';
 import type { AudioSource } from '../ports/audio-engine.ts';
-import type { ByteReader } from './container.ts';
+
+/** A finite run of bytes that can be read anywhere. */
+export interface ByteReader {
+  readonly sizeBytes: number;
+  /** The bytes from `position` on: `length` of them, fewer only at the end. */
+  readAt(position: number, length: number): Promise<Buffer>;
+}
 
 /** A source as a regular file that is open for reading, so that an encoder program can be handed a descriptor. */
 export class SourceFile implements ByteReader {

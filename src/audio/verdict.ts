@@ -24,6 +24,9 @@ const SENTENCES = {
   undecodable: 'The sound of the file cannot be decoded; it is damaged or of an unknown kind.',
 } as const;
 
+/** ffmpeg ends so where more than two thirds of the sound could not be decoded (its option -max_error_rate). */
+const MOSTLY_BROKEN = 69;
+
 /** The verdict on a file that no program needs to look at, by its size and its first bytes; undefined for all others. */
 export function verdictBeforeStart(sizeBytes: number, head: Buffer): AudiowaveError | undefined {
   if (sizeBytes === 0) return new AudiowaveError('audio.empty');
@@ -49,6 +52,8 @@ export function explainFailure(ending: Ending): AudiowaveError {
     return fail('audio.damaged', SENTENCES.breaksOff);
   }
   if (told.failure !== undefined) return fail(told.failure.code, told.failure.message);
+  if (told.source !== undefined && exit.code === MOSTLY_BROKEN)
+    return fail('audio.damaged', SENTENCES.undecodable);
   const couldRead =
     told.source !== undefined && !/Cannot allocate memory|Too many open files/.test(ending.logEnd);
   if (couldRead && frames === 0 && exit.code !== null) {

@@ -9,7 +9,7 @@ export const LAME_DELAY = 576;
 const XING_BYTES = 4 + 4 + 4 + 4 + 100 + 4;
 const LAME_TAG_BYTES = 36;
 /** Delay and padding have 12 bits each. */
-const MOST_PADDING = 0xfff;
+export const MOST_PADDING = 0xfff;
 
 /** What is known of a stream when its last frame has been written. */
 export interface StreamFacts {
