@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { mustRun } from './run-program.ts';
-import { copyFile, readFile, stat, truncate, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 
 /** How one file of test media is made. Everything here goes into the name of its cached copy. */
 export interface Recipe {
@@ -169,8 +169,8 @@ export async function cook(
   if (recipe.text !== undefined) return writeFile(path, recipe.text);
   if (recipe.noiseBytes !== undefined) return writeFile(path, meaninglessBytes(recipe.noiseBytes));
   if (recipe.cut !== undefined) {
-    await copyFile(await original(recipe.cut.of as MediaName), path);
-    return truncate(path, Math.floor((await stat(path)).size * recipe.cut.share));
+    const whole = await readFile(await original(recipe.cut.of as MediaName));
+    return writeFile(path, whole.subarray(0, Math.floor(whole.length * recipe.cut.share)));
   }
   await mustRun('ffmpeg', ffmpegArguments(recipe, path));
   if ((await readFile(path)).length === 0) throw new Error(`ffmpeg wrote nothing to ${path}`);
