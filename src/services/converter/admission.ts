@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { claim, fail, isLeased, newConversion, type Conversion } from '../../domain/conversion.ts';
 import { AudiowaveError, hasCode } from '../../domain/errors.ts';
-import { mintFileId, parseFileId, type FileId } from '../../domain/ids.ts';
+import { parseFileId, type FileId } from '../../domain/ids.ts';
 import type { MessageBody, VideoUploaded } from '../../domain/messages.ts';
 import { announce } from '../../flow/announce.ts';
 import type { Verdict } from '../../ports/broker.ts';
+import { announceOrLeave } from './announcements.ts';
 import type { ConverterDeps, ConverterOptions } from './converter.ts';
 
 /** Either the conversion is ours to do, claimed under our lease, or the message is answered already. */
@@ -29,6 +30,7 @@ export async function admit(
       await repeatAnnouncement(deps, options, conversion);
       return DONE;
     case 'cancelled':
+      await removeDraft(deps, conversion);
       return DONE;
     case 'uploading':
     case 'fetching':
@@ -36,8 +38,14 @@ export async function admit(
       return waitUncounted('the upload is not whole yet', options.renewMs);
     case 'queued':
     case 'converting':
-      return take(deps, options, conversion);
+      return take(deps, options, conversion, unknownFields(message));
   }
+}
+
+/** What others put beside the wire fields; it travels on with `mp3`. */
+function unknownFields(message: VideoUploaded & MessageBody): MessageBody {
+  const { video_fid: _video, mp3_fid: _mp3, username: _owner, ...rest } = message;
+  return rest;
 }
 
 /** A message that another implementation's gateway sent: the record is made here. */
@@ -46,12 +54,11 @@ async function adopt(
   id: FileId,
   message: VideoUploaded & MessageBody,
 ): Promise<Conversion> {
-  const { video_fid: _video, mp3_fid: _mp3, username, ...messageFields } = message;
   const file = await deps.videos.stat(id);
   const now = Date.now();
   const fresh = newConversion({
     id,
-    owner: username,
+    owner: message.username,
     state: 'queued',
     name: null,
     source: { kind: 'foreign' },
@@ -59,7 +66,7 @@ async function adopt(
     now,
   });
   try {
-    await deps.conversions.create({ ...fresh, videoBytes: file?.sizeBytes ?? null, messageFields });
+    await deps.conversions.create({ ...fresh, videoBytes: file?.sizeBytes ?? null });
   } catch (error) {
     if (!hasCode(error, 'conversion.exists')) throw error;
   }
@@ -84,35 +91,46 @@ async function take(
   deps: ConverterDeps,
   options: ConverterOptions,
   conversion: Conversion,
+  fields: MessageBody,
 ): Promise<Admission> {
   const now = Date.now();
   if (isLeased(conversion, now)) {
     const leftMs = Math.max(options.renewMs, (conversion.lease?.until ?? now) - now);
     return waitUncounted('another converter is at work', leftMs);
   }
-  if (conversion.attempts >= options.maxAttempts) {
-    await giveUp(deps, options, conversion);
-    return { kind: 'verdict', verdict: { kind: 'reject', reason: 'conversion.abandoned' } };
-  }
-  // Before the claim, since afterwards nobody would know of it any more.
-  if (conversion.draftMp3Fid !== null) await deps.mp3s.remove(conversion.draftMp3Fid);
+  if (conversion.attempts >= options.maxAttempts) return giveUp(deps, options, conversion);
   // Of its own for each attempt, so that a repeated message in the same process is another mover, too.
   const lease = { holder: `${options.holder}-${randomUUID()}`, until: now + options.leaseMs };
-  const claimed = await deps.conversions.update(conversion.id, (current) =>
-    claim(current, lease, now, mintFileId()),
-  );
-  return claimed === undefined
-    ? waitUncounted('another converter was faster', options.renewMs)
-    : { kind: 'claimed', conversion: claimed };
+  const claimed = await deps.conversions.update(conversion.id, (current) => {
+    const ours = claim(current, lease, now, current.draftMp3Fid);
+    return ours && { ...ours, messageFields: { ...ours.messageFields, ...fields } };
+  });
+  return claimed === undefined ? tooLate(options) : { kind: 'claimed', conversion: claimed };
 }
 
-async function giveUp(deps: ConverterDeps, options: ConverterOptions, conversion: Conversion): Promise<void> {
+/** What a converter that died has left of its MP3. A store removes whole files only: one that is being written stays. */
+async function removeDraft(deps: ConverterDeps, conversion: Conversion): Promise<void> {
+  if (conversion.draftMp3Fid !== null) await deps.mp3s.remove(conversion.draftMp3Fid);
+}
+
+async function giveUp(
+  deps: ConverterDeps,
+  options: ConverterOptions,
+  conversion: Conversion,
+): Promise<Admission> {
   const { code, message } = new AudiowaveError('conversion.abandoned');
   const failed = await deps.conversions.update(conversion.id, (current) =>
     fail(current, null, { code, message }, Date.now()),
   );
+  if (failed === undefined) return tooLate(options);
+  await removeDraft(deps, failed);
   deps.log.error({ conversionId: conversion.id, attempts: conversion.attempts, code }, 'conversion given up');
-  if (failed !== undefined) await announce({ ...deps, queues: options.queues }, failed, 'failed');
+  await announceOrLeave(deps, options.queues, failed, 'failed');
+  return { kind: 'verdict', verdict: { kind: 'reject', reason: code } };
+}
+
+function tooLate(options: ConverterOptions): Admission {
+  return waitUncounted('another converter was faster', options.renewMs);
 }
 
 function waitUncounted(reason: string, delayMs: number): Admission {

@@ -9,6 +9,7 @@ import type { Logger } from '../../ports/logger.ts';
 import type { RunningRole } from '../../ports/role.ts';
 import { admit } from './admission.ts';
 import { convertClaimed } from './claimed-conversion.ts';
+import { backoffMs, isAway } from './retries.ts';
 
 export interface ConverterDeps {
   readonly conversions: ConversionStore;
@@ -49,11 +50,6 @@ export async function startConverter(deps: ConverterDeps, options: ConverterOpti
   return { stop: (graceMs) => consumer.stop(graceMs) };
 }
 
-/** 1 s, 4 s, 16 s, … at most five minutes. */
-export function backoffMs(attempt: number): number {
-  return Math.min(300_000, 1_000 * 4 ** Math.max(0, attempt - 1));
-}
-
 async function handle(deps: ConverterDeps, options: ConverterOptions, delivery: Delivery): Promise<Verdict> {
   try {
     const message = parseMessage(VideoUploaded, delivery.body);
@@ -77,8 +73,7 @@ function verdictOf(
   if (hasCode(error, 'broker.malformed-message')) {
     return { kind: 'reject', reason: `${known.code}: ${known.detail ?? known.message}` };
   }
-  const away = hasCode(error, 'store.unavailable', 'store.full', 'broker.unavailable');
-  return away
+  return isAway(error)
     ? { kind: 'retry', reason: known.code, delayMs: options.pauseMs, counted: false }
     : { kind: 'retry', reason: known.code };
 }

@@ -1,0 +1,245 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Conversion } from '../../../src/domain/conversion.ts';
+import { AudiowaveError } from '../../../src/domain/errors.ts';
+import { mintFileId } from '../../../src/domain/ids.ts';
+import {
+  converterStage,
+  drainQueue,
+  mp3Ids,
+  onlyMp3,
+  OWNER,
+  record,
+  send,
+  settled,
+  storeUpload,
+} from '../../support/converter-stage.ts';
+import { eventually } from '../../support/eventually.ts';
+import { encode, failing, ScriptedEngine } from '../../support/scripted-engine.ts';
+
+const isReady = ({ state }: Conversion): boolean => state === 'ready';
+const isFailed = ({ state }: Conversion): boolean => state === 'failed';
+const away = new AudiowaveError('store.unavailable');
+
+test('what can never work fails at once with its sentence, and nothing travels on mp3', async (t) => {
+  const engine = new ScriptedEngine(failing(new AudiowaveError('audio.no-sound')));
+  const stage = await converterStage(t, engine);
+  const id = await storeUpload(stage);
+  await send(stage, id);
+  const failed = await record(stage, id, 'announced', (c) => isFailed(c) && c.unpublished.length === 0);
+  assert.deepEqual(failed.failure, { code: 'audio.no-sound', message: 'The file has no sound.' });
+  assert.deepEqual([failed.mail, failed.mp3Fid, failed.attempts], ['due', null, 1]);
+  await settled(stage);
+  assert.deepEqual(await stage.broker.port.deadLetters('video', 10), []);
+  assert.deepEqual(await drainQueue(stage, 'mp3'), []);
+  assert.deepEqual(await drainQueue(stage, 'audiowave.failed'), [
+    { video_fid: id, mp3_fid: null, username: OWNER },
+  ]);
+  assert.deepEqual(await mp3Ids(stage), []);
+});
+
+test('after a failure the converter takes the next message', async (t) => {
+  const stage = await converterStage(t, new ScriptedEngine(failing(new AudiowaveError('audio.damaged'))));
+  const [bad, good] = [await storeUpload(stage), await storeUpload(stage)];
+  await send(stage, bad);
+  await record(stage, bad, 'failed', isFailed);
+  await send(stage, good);
+  await record(stage, good, 'ready', isReady);
+});
+
+test('a repeated message of a failed conversion publishes only what is still owed', async (t) => {
+  const engine = new ScriptedEngine(failing(new AudiowaveError('audio.empty')));
+  const stage = await converterStage(t, engine);
+  const id = await storeUpload(stage);
+  await send(stage, id);
+  await record(stage, id, 'announced', (c) => isFailed(c) && c.unpublished.length === 0);
+  await settled(stage);
+  await send(stage, id);
+  await settled(stage);
+  assert.equal(engine.requests.length, 1);
+  assert.equal((await drainQueue(stage, 'audiowave.failed')).length, 1);
+});
+
+test('what may work later is tried again after a back-off, and the attempts are counted', async (t) => {
+  const engine = new ScriptedEngine(failing(new AudiowaveError('audio.encoder-failed')));
+  const stage = await converterStage(t, engine);
+  const id = await storeUpload(stage);
+  await send(stage, id);
+  const first = await record(stage, id, 'handed back', (c) => c.state === 'queued' && c.attempts === 1);
+  assert.equal(first.lease, null);
+  assert.deepEqual(await mp3Ids(stage), []);
+  const ready = await record(stage, id, 'ready', isReady);
+  assert.equal(ready.attempts, 2);
+  assert.ok((ready.startedAt ?? 0) - first.updatedAt >= 950, 'the second attempt waits a second');
+  await onlyMp3(stage);
+});
+
+test('an error that nobody knows counts as one of the encoder, and its text is for the log only', async (t) => {
+  const stage = await converterStage(t, new ScriptedEngine(failing(new TypeError('at /srv/data/x'))), {
+    maxAttempts: 1,
+  });
+  const id = await storeUpload(stage);
+  await send(stage, id);
+  const { failure } = await record(stage, id, 'failed', isFailed);
+  assert.deepEqual(failure, { code: 'audio.encoder-failed', message: 'The encoder program broke off.' });
+  assert.ok(stage.log.entries.some(({ fields }) => fields.detail === 'at /srv/data/x'));
+});
+
+test('after the last attempt the conversion has failed, and its message is a dead letter', async (t) => {
+  const error = failing(new AudiowaveError('audio.encoder-failed'));
+  const engine = new ScriptedEngine(error, error, error);
+  const stage = await converterStage(t, engine, { maxAttempts: 2 });
+  const id = await storeUpload(stage);
+  await send(stage, id);
+  const failed = await record(stage, id, 'announced', (c) => isFailed(c) && c.unpublished.length === 0);
+  assert.deepEqual([failed.failure?.code, failed.attempts], ['audio.encoder-failed', 2]);
+  await settled(stage);
+  assert.equal(engine.requests.length, 2);
+  const dead = await stage.broker.port.deadLetters('video', 10);
+  assert.deepEqual(
+    dead.map(({ body, reason }) => [body.video_fid, reason]),
+    [[id, 'audio.encoder-failed']],
+  );
+  assert.equal((await drainQueue(stage, 'audiowave.failed')).length, 1);
+  assert.deepEqual(await drainQueue(stage, 'mp3'), []);
+});
+
+test('a video that is missing fails with a sentence', async (t) => {
+  const stage = await converterStage(t, new ScriptedEngine());
+  const id = await storeUpload(stage);
+  await stage.videos.port.remove(id);
+  await send(stage, id);
+  assert.deepEqual((await record(stage, id, 'failed', isFailed)).failure, {
+    code: 'file.unknown',
+    message: 'The video is no longer in the store; upload it again.',
+  });
+
+  const foreign = mintFileId();
+  await send(stage, foreign);
+  assert.equal((await record(stage, foreign, 'failed', isFailed)).source.kind, 'foreign');
+});
+
+test('records away at the beginning: the message waits, and nothing is counted', async (t) => {
+  const engine = new ScriptedEngine();
+  const stage = await converterStage(t, engine);
+  const id = await storeUpload(stage);
+  stage.conversions.breakWith(away);
+  await send(stage, id);
+  await eventually('it was tried several times', () => stage.log.entries.length > 3);
+  assert.equal(engine.requests.length, 0);
+  stage.conversions.mend();
+  assert.equal((await record(stage, id, 'ready', isReady)).attempts, 1);
+  assert.deepEqual(await stage.broker.port.deadLetters('video', 10), []);
+});
+
+for (const leaseMs of [60_000, 100]) {
+  const lease = leaseMs > 1_000 ? 'shorter than' : 'longer than';
+  test(`records away during a conversion, ${lease} its lease: nothing is counted`, async (t) => {
+    const engine = new ScriptedEngine(async (request) => {
+      stage.conversions.breakWith(away);
+      const waits =
+        leaseMs > 1_000 ? Promise.resolve() : eventually('the lease ran out', () => request.signal.aborted);
+      await waits;
+      return encode(request);
+    });
+    const stage = await converterStage(t, engine, { maxAttempts: 1, leaseMs });
+    const id = await storeUpload(stage);
+    await send(stage, id);
+    await eventually('the conversion is paused', () =>
+      stage.log.entries.some(({ message }) => message.startsWith('conversion paused')),
+    );
+    stage.conversions.mend();
+    const ready = await record(stage, id, 'ready', isReady);
+    assert.equal(ready.attempts, 1);
+    assert.equal((await onlyMp3(stage)).id, ready.mp3Fid);
+    await settled(stage);
+    assert.deepEqual(await stage.broker.port.deadLetters('video', 10), []);
+  });
+}
+
+test('a drain does not wait for records that are away', async (t) => {
+  const engine = new ScriptedEngine((request) => {
+    stage.conversions.breakWith(away);
+    return encode(request);
+  });
+  const stage = await converterStage(t, engine, { renewMs: 5_000, leaseMs: 60_000 });
+  await send(stage, await storeUpload(stage));
+  await eventually('the conversion is paused', () =>
+    stage.log.entries.some(({ message }) => message.startsWith('conversion paused')),
+  );
+  const stoppedAt = Date.now();
+  await stage.role.stop(0);
+  assert.ok(Date.now() - stoppedAt < 1_000);
+  assert.deepEqual(await stage.broker.port.depth('video'), { waiting: 1, unacknowledged: 0, dead: 0 });
+});
+
+for (const store of ['videos', 'mp3s'] as const) {
+  test(`the store of ${store} away: nothing is counted, and the conversion is done later`, async (t) => {
+    const stage = await converterStage(t, new ScriptedEngine(), { maxAttempts: 1 });
+    const id = await storeUpload(stage);
+    stage[store].breakWith(away);
+    await send(stage, id);
+    await eventually(
+      'it was tried several times',
+      () => stage.log.entries.filter(({ message }) => message.startsWith('conversion paused')).length > 2,
+    );
+    stage[store].mend();
+    assert.equal((await record(stage, id, 'ready', isReady)).attempts, 1);
+    await onlyMp3(stage);
+  });
+}
+
+test('a full disk fails no conversion: it is tried again, uncounted', async (t) => {
+  const full = failing(new AudiowaveError('store.full'));
+  const stage = await converterStage(t, new ScriptedEngine(full, full, full), { maxAttempts: 2 });
+  const id = await storeUpload(stage);
+  await send(stage, id);
+  assert.equal((await record(stage, id, 'ready', isReady)).attempts, 1);
+  await onlyMp3(stage);
+});
+
+test('the broker away when the end is announced: the record owes it', async (t) => {
+  const stage = await converterStage(
+    t,
+    new ScriptedEngine(encode, failing(new AudiowaveError('audio.empty'))),
+    {
+      concurrency: 1,
+    },
+  );
+  const [good, bad] = [await storeUpload(stage), await storeUpload(stage)];
+  await send(stage, good);
+  await send(stage, bad);
+  stage.broker.breakWith(new AudiowaveError('broker.unavailable'), 'publish');
+  const ready = await record(stage, good, 'ready', isReady);
+  const failed = await record(stage, bad, 'failed', isFailed);
+  assert.deepEqual(
+    [ready, failed].map(({ unpublished }) => unpublished.map(({ announcement }) => announcement)),
+    [['mp3'], ['failed']],
+  );
+  await settled(stage);
+  stage.broker.mend();
+  assert.deepEqual(await drainQueue(stage, 'mp3'), []);
+});
+
+test('a malformed message is a dead letter, and the next one is converted', async (t) => {
+  const stage = await converterStage(t, new ScriptedEngine());
+  const { port } = stage.broker;
+  const bodies = [
+    {},
+    { video_fid: 'no id', username: OWNER },
+    { video_fid: mintFileId() },
+    { video_fid: mintFileId(), mp3_fid: mintFileId(), username: OWNER },
+    { video_fid: { $ne: null }, username: OWNER },
+  ];
+  for (const body of bodies) await port.publish('video', body);
+  const id = await storeUpload(stage);
+  await send(stage, id);
+  await record(stage, id, 'ready', isReady);
+  await settled(stage);
+  const dead = await port.deadLetters('video', 10);
+  assert.deepEqual(
+    dead.map(({ body }) => body),
+    bodies,
+  );
+  for (const { reason } of dead) assert.match(reason, /^broker\.malformed-message: /);
+});
