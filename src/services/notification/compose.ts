@@ -1,3 +1,4 @@
+import { domainToASCII } from 'node:url';
 import type { Conversion } from '../../domain/conversion.ts';
 import type { Mail } from '../../domain/mail.ts';
 import type { Link } from './link.ts';
@@ -44,7 +45,7 @@ export function composeReadyMail(conversion: Conversion, link: Link, sender: Sen
 
 /** The mail of a failed conversion, with its reason. */
 export function composeFailureMail(conversion: Conversion, sender: Sender): Mail {
-  const name = conversion.name ?? conversion.id;
+  const name = nameOf(conversion) ?? conversion.id;
   const reason = conversion.failure?.message ?? 'The reason is not known.';
   const code = conversion.failure?.code ?? 'internal.error';
   const text = lines(
@@ -73,13 +74,22 @@ function envelope(
   sender: Sender,
   kind: string,
 ): Pick<Mail, 'messageId' | 'from' | 'to'> {
-  const domain = sender.mailFrom.split('@')[1] ?? 'audiowave.invalid';
+  const domain = domainToASCII(sender.mailFrom.split('@')[1] ?? '') || 'audiowave.invalid';
   return { messageId: `${kind}.${conversion.id}@${domain}`, from: sender.mailFrom, to: conversion.owner };
+}
+
+// Line breaks would let a name write lines of its own, and direction marks (UAX #9) make one thing look like another.
+const UNSAFE = /[\p{Cc}\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+/gu;
+
+/** The name of the video on one line. */
+function nameOf({ name }: Conversion): string | undefined {
+  const safe = (name ?? '').replace(UNSAFE, ' ').trim();
+  return safe === '' ? undefined : safe;
 }
 
 function factsOf(conversion: Conversion): [string, string][] {
   const facts: [string, string | undefined][] = [
-    ['File', conversion.name ?? undefined],
+    ['File', nameOf(conversion)],
     ['Size', conversion.mp3Bytes === null ? undefined : formatBytes(conversion.mp3Bytes)],
     ['Duration', conversion.durationMs === null ? undefined : formatDuration(conversion.durationMs)],
   ];

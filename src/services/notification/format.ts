@@ -1,9 +1,13 @@
 /** `4.6 MB`; powers of 1000, as file managers show it. */
 export function formatBytes(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  const power = bytes < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(bytes) / 3));
-  const value = bytes / 1000 ** power;
-  return `${value.toFixed(power === 0 ? 0 : 1)} ${units[power] ?? 'B'}`;
+  let [value, power] = [bytes, 0];
+  // What would be rounded to 1000.0 is one of the next unit.
+  while (value >= (power === 0 ? 1_000 : 999.95) && power < units.length - 1) {
+    value /= 1_000;
+    power += 1;
+  }
+  return `${value.toFixed(power === 0 ? 0 : 1)} ${units[power] ?? ''}`;
 }
 
 /** `1:02:03` or `2:03`; rounded to the second, never 0:00 for what can be heard. */

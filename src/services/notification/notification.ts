@@ -1,5 +1,7 @@
 import { settleMail, type Conversion } from '../../domain/conversion.ts';
 import { asAudiowaveError, hasCode } from '../../domain/errors.ts';
+import type { FileId } from '../../domain/ids.ts';
+import type { Mail } from '../../domain/mail.ts';
 import { FAILED_QUEUE } from '../../domain/messages.ts';
 import type { QueueNames } from '../../flow/announce.ts';
 import type { Broker, Consumer, Delivery, Verdict } from '../../ports/broker.ts';
@@ -8,7 +10,7 @@ import type { Logger } from '../../ports/logger.ts';
 import type { Mailer } from '../../ports/mailer.ts';
 import type { RunningRole } from '../../ports/role.ts';
 import { composeFailureMail, composeReadyMail } from './compose.ts';
-import { mintLink } from './link.ts';
+import { MailLinks } from './link.ts';
 import { findFailed, findReady } from './records.ts';
 
 export interface NotificationDeps {
@@ -38,80 +40,112 @@ export async function startNotification(
   deps: NotificationDeps,
   options: NotificationOptions,
 ): Promise<RunningRole> {
-  const consumers: Consumer[] = [];
-  for (const [queue, find] of [
-    [options.queues.mp3, findReady],
-    [FAILED_QUEUE, findFailed],
-  ] as const) {
-    const consume = {
-      prefetch: options.concurrency,
-      maxAttempts: BROKER_ATTEMPTS,
-      backoffMs: (n: number) => Math.min(300_000, 1_000 * 2 ** n),
-    };
-    consumers.push(
-      await deps.broker.consume(queue, consume, (delivery) => handle(deps, options, delivery, find)),
-    );
-  }
-  return {
-    stop: async (graceMs) => {
-      await Promise.all(consumers.map((consumer) => consumer.stop(graceMs)));
-    },
+  const context: Context = {
+    ...deps,
+    options,
+    links: new MailLinks(deps.conversions, options),
+    underWay: new Set(),
+    sent: new Set(),
   };
+  const consumers: Consumer[] = [];
+  const stop = async (graceMs: number): Promise<void> => {
+    await Promise.all(consumers.map((consumer) => consumer.stop(graceMs)));
+  };
+  try {
+    for (const [queue, find] of [
+      [options.queues.mp3, findReady],
+      [FAILED_QUEUE, findFailed],
+    ] as const) {
+      const limits = { prefetch: options.concurrency, maxAttempts: BROKER_ATTEMPTS, backoffMs };
+      consumers.push(await deps.broker.consume(queue, limits, (delivery) => handle(context, delivery, find)));
+    }
+  } catch (error) {
+    await stop(0);
+    throw error;
+  }
+  return { stop };
 }
 
-type Find = typeof findReady;
+function backoffMs(attempt: number): number {
+  return Math.min(300_000, 1_000 * 2 ** attempt);
+}
 
-async function handle(
-  deps: NotificationDeps,
-  options: NotificationOptions,
-  delivery: Delivery,
-  find: Find,
-): Promise<Verdict> {
-  const startedAt = Date.now();
+interface Context extends NotificationDeps {
+  readonly options: NotificationOptions;
+  readonly links: MailLinks;
+  /** Conversions whose mail this process sends at the moment: an announcement may come twice at the same time. */
+  readonly underWay: Set<FileId>;
+  /** Conversions whose mail is out, though the store could not note it yet. */
+  readonly sent: Set<FileId>;
+}
+
+async function handle(context: Context, delivery: Delivery, find: typeof findReady): Promise<Verdict> {
   try {
-    const conversion = await find(deps.conversions, delivery.body);
+    const conversion = await find(context.conversions, delivery.body);
     if (conversion?.mail !== 'due') return { kind: 'done' };
-    await notify(deps, options, conversion, delivery.signal);
-    deps.log.info(
-      { conversionId: conversion.id, state: conversion.state, durationMs: Date.now() - startedAt },
-      'mail sent',
-    );
+    if (context.underWay.has(conversion.id)) {
+      return { kind: 'retry', reason: 'its mail is under way', delayMs: 1_000, counted: false };
+    }
+    context.underWay.add(conversion.id);
+    try {
+      await notify(context, conversion, delivery.signal);
+    } finally {
+      context.underWay.delete(conversion.id);
+    }
     return { kind: 'done' };
   } catch (error) {
-    return verdictOf(deps, options, delivery, error);
+    return verdictOf(context, delivery, error);
   }
 }
 
-async function notify(
-  deps: NotificationDeps,
-  options: NotificationOptions,
-  conversion: Conversion,
+async function notify(context: Context, conversion: Conversion, signal: AbortSignal): Promise<void> {
+  const { conversions, links, sent, log } = context;
+  const { id, state } = conversion;
+  const startedAt = Date.now();
+  if (!sent.has(id)) {
+    const mail = await compose(context, conversion);
+    if (mail === undefined) {
+      log.info({ conversionId: id, state }, 'no mail: the MP3 was removed before');
+      return;
+    }
+    await send(context, conversion, mail, signal);
+    sent.add(id);
+    links.forget(id);
+  }
+  // A process that dies before this line sends the mail once more, with the same Message-ID.
+  await conversions.update(id, (current) => settleMail(current, 'sent'));
+  sent.delete(id);
+  log.info({ conversionId: id, state, durationMs: Date.now() - startedAt }, 'mail sent');
+}
+
+async function send(
+  { mailer, conversions, links }: Context,
+  { id }: Conversion,
+  mail: Mail,
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    const mail =
-      conversion.state === 'ready'
-        ? composeReadyMail(conversion, await mintLink(deps.conversions, conversion, options), options)
-        : composeFailureMail(conversion, options);
-    await deps.mailer.send(mail, { signal });
+    await mailer.send(mail, { signal });
   } catch (error) {
     if (hasCode(error, 'mail.malformed', 'mail.refused')) {
-      await deps.conversions.update(conversion.id, (current) => settleMail(current, 'refused'));
+      links.forget(id);
+      await conversions.update(id, (current) => settleMail(current, 'refused'));
     }
     throw error;
   }
-  // A process that dies between these two lines sends the mail once more, with the same Message-ID.
-  await deps.conversions.update(conversion.id, (current) => settleMail(current, 'sent'));
 }
 
-function verdictOf(
-  deps: NotificationDeps,
-  options: NotificationOptions,
-  delivery: Delivery,
-  error: unknown,
-): Verdict {
+async function compose({ links, options }: Context, conversion: Conversion): Promise<Mail | undefined> {
+  if (conversion.state === 'failed') return composeFailureMail(conversion, options);
+  const link = await links.linkOf(conversion);
+  return link && composeReadyMail(conversion, link, options);
+}
+
+function verdictOf({ log, options }: Context, delivery: Delivery, error: unknown): Verdict {
+  // A drain: what was told to stop has not failed.
+  if (delivery.signal.aborted) return { kind: 'retry', reason: 'stopping', delayMs: 0, counted: false };
   const known = asAudiowaveError(error);
-  deps.log.warn({ err: error, code: known.code, messageId: delivery.messageId }, 'mail not sent');
+  log.warn({ err: error, code: known.code, messageId: delivery.messageId }, 'mail not sent');
   if (!known.retryable) return { kind: 'reject', reason: `${known.code}: ${known.detail ?? known.message}` };
   if (hasCode(error, 'mail.unavailable', 'store.unavailable', 'store.full', 'broker.unavailable')) {
     return { kind: 'retry', reason: known.code, delayMs: options.pauseMs, counted: false };
