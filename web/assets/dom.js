@@ -42,11 +42,14 @@ export function icon(name) {
 }
 
 /**
+ * Writes only what changed: browsers ask the server for the drawing whenever it is written.
  * @param {SVGSVGElement} svg
  * @param {string} name
  */
 export function showIcon(svg, name) {
-  svg.firstElementChild?.setAttribute('href', `assets/icons.svg#${name}`);
+  const use = svg.firstElementChild;
+  const href = `assets/icons.svg#${name}`;
+  if (use !== null && use.getAttribute('href') !== href) use.setAttribute('href', href);
 }
 
 /**

@@ -102,7 +102,10 @@ function makeMail(mail, open) {
     { datetime: mail.sentAt, title: formatExact(mail.sentAt) },
     formatAgo(mail.sentAt),
   );
-  const summary = make('summary', {}, make('span', { class: 'mail-subject' }, mail.subject), time);
+  // Subjects alone are all alike; the beginning of the text tells the mails apart.
+  const lines = mail.text.split('\n').map((line) => line.trim());
+  const preview = make('span', { class: 'mail-preview' }, lines.filter((line) => line !== '').join(' · '));
+  const summary = make('summary', {}, make('span', { class: 'mail-subject' }, mail.subject), time, preview);
   const details = make(
     'details',
     { class: 'mail' },
