@@ -7,7 +7,7 @@ export function parseBasic(header: string | undefined): { email: string; passwor
   return colon < 0 ? undefined : { email: pair.slice(0, colon), password: pair.slice(colon + 1) };
 }
 
-/** The token of an `Authorization: Bearer` header (RFC 6750, 2.1); undefined where the header is absent, empty or one word. */
+/** The token of an `Authorization: Bearer` header (RFC 6750, 2.1); the second word, whatever follows; undefined where there is none. */
 export function parseBearer(header: string | undefined): string | undefined {
-  return /^\S+ +(\S+)\s*$/.exec(header ?? '')?.[1];
+  return /^\S+ +(\S+)/.exec(header ?? '')?.[1];
 }

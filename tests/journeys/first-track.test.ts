@@ -4,11 +4,12 @@ import { basename, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { login, readOutbox, register, settled, download, upload } from '../support/client.ts';
 import { decode, decodeSource, likeness } from '../support/decode.ts';
-import { media, type MediaName } from '../support/media.ts';
+import { media } from '../support/media.ts';
+import { RECIPES } from '../support/media-recipes.ts';
 import { Program } from '../support/program.ts';
 import { suiteFolder } from '../support/temp.ts';
 
-const SOURCES: readonly MediaName[] = [
+const SOURCES = [
   'mp4-index-first',
   'mp4-index-last',
   'mp4-fragmented',
@@ -30,7 +31,7 @@ const SOURCES: readonly MediaName[] = [
   'flac-96khz',
   'mp3',
   'wav',
-];
+] as const;
 
 for (const encoder of ['ffmpeg', 'node-av'] as const) {
   suite(`the curl lines of the family, encoded by ${encoder}`, () => {
@@ -73,9 +74,15 @@ for (const encoder of ['ffmpeg', 'node-av'] as const) {
 
         const decoded = await decode(mp3);
         assert.deepEqual(decoded.warnings, []);
+        // Decoders of different ages drop the filling at the end of the last AAC frame, or play it: both are right.
+        const madeMs = RECIPES[name].sound.seconds * 1000;
+        const [shortest, longest] = [
+          Math.min(madeMs, source.durationMs),
+          Math.max(madeMs, source.durationMs),
+        ];
         assert.ok(
-          Math.abs(decoded.durationMs - source.durationMs) <= 50,
-          `${String(decoded.durationMs)} ms instead of ${String(source.durationMs)}`,
+          decoded.durationMs >= shortest - 50 && decoded.durationMs <= longest + 50,
+          `${String(decoded.durationMs)} ms instead of ${String(shortest)} to ${String(longest)}`,
         );
         const original = await decodeSource(source.path, decoded);
         const alike = likeness(decoded.samples, original);

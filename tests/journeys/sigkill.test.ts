@@ -11,6 +11,8 @@ import { seededRandom } from '../support/random.ts';
 import { tempFolder } from '../support/temp.ts';
 
 const KILLS = 50;
+// Each kill in the middle of a conversion is an attempt, and fifty are more than a video that kills its converter gets.
+const SETTINGS = { LOG_LEVEL: 'warn', MAX_ATTEMPTS: '1000' };
 const SEED = Number(process.env.SIGKILL_SEED ?? Date.now() % 1_000_000);
 
 /** What the uploads of one life of the program came to. */
@@ -82,7 +84,7 @@ test(
     let token: string | undefined;
 
     for (let life = 1; life <= KILLS; life++) {
-      const program = await Program.start(data, { LOG_LEVEL: 'warn' });
+      const program = await Program.start(data, SETTINGS);
       if (token === undefined) {
         await register(program.url);
         token = await login(program.url);
@@ -99,13 +101,13 @@ test(
         ),
       );
       // Not a synchronisation: the random moment of the crash is what is tested.
-      await delay(random() * 700);
+      await delay(random() * 1_200);
       isDead = true;
       await program.kill();
       await Promise.all(uploading);
     }
 
-    const program = await Program.start(data, { LOG_LEVEL: 'warn' });
+    const program = await Program.start(data, SETTINGS);
     t.after(() => program.stop());
     const bearer = token ?? '';
     const conversions = await eventually(

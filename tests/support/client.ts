@@ -11,15 +11,17 @@ export const ANN = { email: 'ann@example.com', password: 'secret' };
 export interface Curled {
   readonly status: number;
   readonly body: string;
-  readonly headers: string;
+  /** By names in lower case. */
+  readonly headers: Readonly<Record<string, readonly string[]>>;
 }
 
-/** Runs the real curl; the last line of its output is the status. */
+/** Runs the real curl. */
 export async function curl(...args: readonly string[]): Promise<Curled> {
-  const ran = await mustRun('curl', ['-sS', '-D', '/dev/stderr', '-w', '\n%{http_code}', ...args]);
+  const ran = await mustRun('curl', ['-sS', '-w', '%{stderr}%{header_json}%{stdout}\n%{http_code}', ...args]);
   const text = ran.stdout.toString('utf8');
   const cut = text.lastIndexOf('\n');
-  return { status: Number(text.slice(cut + 1)), body: text.slice(0, cut), headers: ran.stderr };
+  const headers = JSON.parse(ran.stderr) as Record<string, string[]>;
+  return { status: Number(text.slice(cut + 1)), body: text.slice(0, cut), headers };
 }
 
 /** `POST /login` of the family; the bare token. */
@@ -51,8 +53,8 @@ export async function upload(url: string, token: string, path: string): Promise<
     `${url}/upload`,
   );
   assert.deepEqual([answer.status, answer.body], [200, 'success!']);
-  const id = /^x-conversion-id: ([0-9a-f]{24})\r?$/im.exec(answer.headers)?.[1];
-  assert.ok(id, answer.headers);
+  const id = answer.headers['x-conversion-id']?.[0] ?? '';
+  assert.match(id, /^[0-9a-f]{24}$/);
   return id;
 }
 
