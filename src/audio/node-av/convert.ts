@@ -16,6 +16,8 @@ const MP3_DESCRIPTOR = 1;
 const OUTPUT_BYTES = 32 * 1024;
 /** Of one packet: FFmpeg takes a broken one out of its way, so this only keeps a faulty decoder from going round for ever. */
 const MOST_FAILURES = 16;
+/** Where more of the sound than this cannot be decoded, its rest is no use (as ffmpeg's -max_error_rate has it). */
+const MOST_BROKEN = 2 / 3;
 
 /**
  * Converts the file on descriptor 0 to MP3 frames on descriptor 1. Throws an AudiowaveError for what is the source's
@@ -47,6 +49,8 @@ class SoundTrack {
   #lame: Lame | undefined;
   #shaper: FrameShaper | undefined;
   #msPerSample = 0;
+  #goodFrames = 0;
+  #brokenPackets = 0;
 
   constructor(source: Source, options: AudioOptions, reports: ReportPipe) {
     this.#source = source;
@@ -82,6 +86,12 @@ class SoundTrack {
     }
     this.#decode(null);
     if (this.samples === 0 && this.#lame === undefined) throw noSound(packets);
+    if (this.#brokenPackets > MOST_BROKEN * (this.#brokenPackets + this.#goodFrames)) {
+      throw new AudiowaveError(
+        'audio.damaged',
+        'Most of the sound of the file cannot be decoded; it is damaged.',
+      );
+    }
     this.#shaper?.finish();
     this.#lame?.finish();
     this.#output.flush();
@@ -94,14 +104,19 @@ class SoundTrack {
 
   #decode(packet: Packet | null): void {
     // A packet that cannot be decoded is left out, as a player does; the ones behind it may be good.
-    if (this.#decoder.sendPacketSync(packet) < 0) return;
+    if (this.#decoder.sendPacketSync(packet) < 0) {
+      this.#brokenPackets += 1;
+      return;
+    }
     for (let failures = 0; failures < MOST_FAILURES;) {
       const code = this.#decoder.receiveFrameSync(this.#decoded);
       if (code === AVERROR_EAGAIN || code === AVERROR_EOF) return;
       if (code < 0) {
         failures += 1;
+        this.#brokenPackets += 1;
         continue;
       }
+      this.#goodFrames += 1;
       if (this.#decoded.nbSamples > 0) this.#shape(this.#decoded);
       this.#decoded.unref();
     }
