@@ -21,6 +21,7 @@ export async function makeApp(edge: Edge, servers: Server[]): Promise<App> {
   const app = makeFastify(edge, servers);
   const routes = new KnownRoutes();
   app.decorateRequest('caller', null);
+  app.decorateRequest('bodyType', undefined);
   app.setValidatorCompiler(TypeBoxValidatorCompiler);
   // The schemas describe what we make ourselves; plain JSON.stringify hides no mistake and drops no field.
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));

@@ -43,6 +43,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** What the token of the request says, once it was found good. */
     caller: Claims | null;
+    /** Its Content-Type, where the route reads its body itself: see takeContentType(). */
+    bodyType: string | undefined;
   }
   interface FastifyContextConfig {
     doc?: RouteDoc;

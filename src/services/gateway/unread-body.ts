@@ -17,6 +17,16 @@ export function askForBody(request: IncomingMessage): void {
   if (response !== undefined && !response.headersSent) response.writeContinue();
 }
 
+/**
+ * Keeps a request's Content-Type from Fastify, which answers one that it can't parse in its own words. For routes that
+ * read their body themselves, or need none.
+ */
+export function takeContentType(request: FastifyRequest): void {
+  const { headers } = request.raw;
+  request.bodyType = headers['content-type'];
+  delete headers['content-type'];
+}
+
 function hasBody(request: IncomingMessage): boolean {
   const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
   return encoding !== undefined || (length !== undefined && length !== '0');

@@ -6,13 +6,14 @@ import { admit, callerOf, tokenOf } from '../access.ts';
 import type { Edge } from '../edge.ts';
 import { checkJsonLength, readJsonBody } from '../json-body.ts';
 import { checkImportUrl } from '../import/check-import-url.ts';
+import { takeContentType } from '../unread-body.ts';
 import { checkFreeSpace } from './free-space.ts';
 import { isMultipart, MAX_OVERHEAD_BYTES } from './multipart.ts';
 
 type BodyKind = 'multipart' | 'json' | 'other';
 
 function kindOf(request: FastifyRequest): BodyKind {
-  const type = request.headers['content-type'];
+  const type = request.bodyType;
   if (isMultipart(type)) return 'multipart';
   return /^application\/json\s*(?:;|$)/i.test(type ?? '') ? 'json' : 'other';
 }
@@ -32,6 +33,7 @@ export function admitUpload(
 ): (request: FastifyRequest) => Promise<void> {
   const { deps, settings } = edge;
   return async (request) => {
+    takeContentType(request);
     const kind = kindOf(request);
     const isTokenInBody = options.tokenInBody && kind === 'json' && headerToken(request) === undefined;
     if (!isTokenInBody) await admit(deps.auth, request, tokenOf(request));

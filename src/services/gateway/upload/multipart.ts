@@ -27,11 +27,10 @@ export function isMultipart(contentType: string | undefined): boolean {
   return /^multipart\/form-data\s*;.*\bboundary\s*=\s*\S/i.test(contentType ?? '');
 }
 
-function openParser(request: IncomingMessage, limits: MultipartLimits): BusboyInstance {
-  const contentType = request.headers['content-type'] ?? '';
+function openParser(contentType: string, limits: MultipartLimits): BusboyInstance {
   if (!isMultipart(contentType)) throw new AudiowaveError('upload.not-one-file');
   return new Busboy({
-    headers: { ...request.headers, 'content-type': contentType },
+    headers: { 'content-type': contentType },
     preservePath: true,
     isPartAFile: (_field, _type, fileName) => fileName !== undefined,
     limits: {
@@ -53,11 +52,12 @@ function openParser(request: IncomingMessage, limits: MultipartLimits): BusboyIn
  */
 export function readOneFile(
   request: IncomingMessage,
+  contentType: string,
   limits: MultipartLimits,
   signal: AbortSignal,
   take: (file: UploadedFile) => Promise<void>,
 ): Promise<void> {
-  const parser = openParser(request, limits);
+  const parser = openParser(contentType, limits);
   const { promise, resolve, reject } = Promise.withResolvers<undefined>();
   let taken: Promise<void> | undefined;
   let file: BusboyFileStream | undefined;

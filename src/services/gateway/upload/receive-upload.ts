@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { FastifyRequest } from 'fastify';
 import type { Conversion } from '../../../domain/conversion.ts';
 import { AudiowaveError } from '../../../domain/errors.ts';
 import { Intake, type IntakeContext } from '../intake.ts';
@@ -11,7 +11,7 @@ import { readOneFile } from './multipart.ts';
  */
 export async function receiveUpload(
   context: IntakeContext,
-  request: IncomingMessage,
+  { raw, bodyType = '' }: FastifyRequest,
   owner: string,
 ): Promise<Conversion> {
   const { deps, settings } = context;
@@ -19,7 +19,7 @@ export async function receiveUpload(
   const intake = new Intake(context);
   try {
     let name: string | null = null;
-    await readOneFile(request, { maxFileBytes: maxBytes, idleMs }, intake.signal, async (file) => {
+    await readOneFile(raw, bodyType, { maxFileBytes: maxBytes, idleMs }, intake.signal, async (file) => {
       name = file.name;
       await intake.record(owner, 'uploading', file.name, { kind: 'upload' });
       const tooLarge = (): AudiowaveError => new AudiowaveError('upload.too-large');

@@ -11,7 +11,7 @@ export async function takeUpload(edge: Edge, request: FastifyRequest): Promise<C
     const { caller, url } = await readImportRequest(edge, request);
     return edge.imports.begin(caller.username, url);
   }
-  return receiveUpload(edge, request.raw, callerOf(request).username);
+  return receiveUpload(edge, request, callerOf(request).username);
 }
 
 /** `POST /upload` of the drop-in contract. */
