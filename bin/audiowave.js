@@ -25,7 +25,7 @@ function findPackagedNode() {
       const manifest = require.resolve(name + '/package.json');
       const path = join(dirname(manifest), 'bin', program);
       if (isEnough(JSON.parse(readFileSync(manifest, 'utf8')).version) && existsSync(path)) return path;
-    } catch (error) {
+    } catch {
       // Not installed.
     }
   }

@@ -71,7 +71,7 @@ function firstLine(stdout: string): { args: string[]; version: string; from: str
 
 /** Real old Nodes on this machine's PATH, if any. */
 function oldNodes(): string[] {
-  const places = (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, 'node'));
+  const places = (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, 'node'));
   return [...new Set(places)].filter((node) => {
     const version = spawnSync(node, ['-p', 'process.versions.node'], { encoding: 'utf8' });
     return version.status === 0 && Number(version.stdout.split('.')[0]) < 24;
@@ -175,7 +175,9 @@ function listen(child: ChildProcess): { until(text: string): Promise<void> } {
   return {
     until: (text) =>
       new Promise((resolve, reject) => {
-        const timer = setTimeout(() => reject(new Error(`"${text}" was not said: ${heard}`)), 30_000);
+        const timer = setTimeout(() => {
+          reject(new Error(`"${text}" was not said: ${heard}`));
+        }, 30_000);
         const look = (): void => {
           if (!heard.includes(text)) return;
           clearTimeout(timer);

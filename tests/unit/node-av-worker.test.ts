@@ -78,8 +78,8 @@ test('the worker tells what the source is, with its tags', async () => {
     ...{ codec: 'aac', sampleRateHz: 44_100, channels: 2, bitrateKbps: 161 },
     ...{ durationMs: 4000, lossless: false },
   });
-  assert.equal(tags['title'], source.tags['title']);
-  assert.equal(tags['artist'], source.tags['artist']);
+  assert.equal(tags.title, source.tags.title);
+  assert.equal(tags.artist, source.tags.artist);
   const flac = reportOf(await runWorker((await media('flac-96khz')).path, DEFAULT_AUDIO_OPTIONS), 'source');
   assert.deepEqual([flac.lossless, flac.sampleRateHz, flac.codec], [true, 96_000, 'flac']);
 });

@@ -29,7 +29,10 @@ export class GatheredOutput {
 
   write(bytes: Uint8Array): void {
     if (this.#used + bytes.length > this.#buffer.length) this.flush();
-    if (bytes.length > this.#buffer.length) return writeAll(this.#descriptor, bytes);
+    if (bytes.length > this.#buffer.length) {
+      writeAll(this.#descriptor, bytes);
+      return;
+    }
     this.#buffer.set(bytes, this.#used);
     this.#used += bytes.length;
   }

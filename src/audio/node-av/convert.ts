@@ -135,11 +135,15 @@ class SoundTrack {
     const { sampleRateHz, channels } = choice;
     const bitrateKbps = choice.mode === 'cbr' ? choice.bitrateKbps : null;
     this.#reports.tell({ type: 'encoding', sampleRateHz, channels, bitrateKbps });
-    const lame = new Lame(choice, (bytes) => this.#output.write(bytes));
+    const lame = new Lame(choice, (bytes) => {
+      this.#output.write(bytes);
+    });
     this.#lame = lame;
     this.#msPerSample = 1000 / sampleRateHz;
     const shape = { sampleRateHz, channels, samplesPerFrame: lame.samplesPerFrame };
-    return new FrameShaper(shape, (block) => lame.encode(block));
+    return new FrameShaper(shape, (block) => {
+      lame.encode(block);
+    });
   }
 }
 

@@ -23,7 +23,12 @@ export class WorkerLog {
 
   /** Keeps the process alive until {@link close}. */
   open(): void {
-    Log.setCallback((_level, message) => this.#hear(message.trim()), { maxLevel: AV_LOG_WARNING });
+    Log.setCallback(
+      (_level, message) => {
+        this.#hear(message.trim());
+      },
+      { maxLevel: AV_LOG_WARNING },
+    );
   }
 
   /** Waits until all that FFmpeg has said so far is heard. */
