@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
-import { request } from 'node:http';
+import { request, type IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ANN, conversion, login, register } from '../tests/support/client.ts';
@@ -52,7 +52,7 @@ async function uploadTimed(
       'content-length': length,
     },
   });
-  const answered = once(upload, 'response') as Promise<[import('node:http').IncomingMessage]>;
+  const answered = once(upload, 'response') as Promise<[IncomingMessage]>;
   upload.write(head);
   for await (const chunk of createReadStream(path, { highWaterMark: 1 << 18 })) {
     if (!upload.write(chunk)) await once(upload, 'drain');

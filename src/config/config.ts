@@ -1,5 +1,6 @@
 import { Value } from 'typebox/value';
 import { AudiowaveError } from '../domain/errors.ts';
+import { FAILED_QUEUE } from '../domain/messages.ts';
 import { flagOf, NOT_YET, SETTINGS, type Setting, type SettingName, type Settings } from './settings.ts';
 
 /** All settings, and what of the environment is no setting of ours. */
@@ -31,11 +32,26 @@ export function readConfig(env: Environment, flags: Flags = {}): Config {
   for (const [name, setting] of Object.entries(SETTINGS) as [SettingName, Setting<unknown>][]) {
     config[name] = readSetting(setting, env, flags, problems);
   }
-  const both = ['bootstrapAdminEmail', 'bootstrapAdminPassword'].filter((name) => config[name] !== undefined);
-  if (both.length === 1)
-    problems.push('BOOTSTRAP_ADMIN_EMAIL and BOOTSTRAP_ADMIN_PASSWORD go together; set both or neither.');
+  problems.push(...contradictions(env, config as Settings));
   if (problems.length > 0) throw new AudiowaveError('config.invalid', problems.join('\n'));
   return { ...(config as Settings), searchPath: env.PATH ?? '' };
+}
+
+/** What is wrong though each setting is right by itself. */
+function contradictions(env: Environment, config: Settings): string[] {
+  const problems: string[] = [];
+  const isSet = [config.bootstrapAdminEmail, env.BOOTSTRAP_ADMIN_EMAIL].some(hasText);
+  if (isSet !== hasText(config.bootstrapAdminPassword)) {
+    problems.push('BOOTSTRAP_ADMIN_EMAIL and BOOTSTRAP_ADMIN_PASSWORD go together; set both or neither.');
+  }
+  if (new Set([config.videoQueue, config.mp3Queue, FAILED_QUEUE]).size < 3) {
+    problems.push(`VIDEO_QUEUE, MP3_QUEUE and our own ${FAILED_QUEUE} must be three different queues.`);
+  }
+  return problems;
+}
+
+function hasText(value: string | undefined): boolean {
+  return value !== undefined && value !== '';
 }
 
 function readSetting(setting: Setting<unknown>, env: Environment, flags: Flags, problems: string[]): unknown {
@@ -45,10 +61,11 @@ function readSetting(setting: Setting<unknown>, env: Environment, flags: Flags, 
     (value) => value !== undefined && value !== '',
   );
   if (text === undefined) return setting.fallback === undefined ? undefined : setting.form.read('');
-  if (Value.Check(setting.form.schema, text)) return setting.form.read(text);
+  const isWellFormed: boolean = Value.Check(setting.form.schema, text);
+  if (isWellFormed) return setting.form.read(text);
   const name = text === fromFlag && flag !== undefined ? `--${flag}` : setting.env;
-  const shown = setting.secret ? '' : ` "${text}"`;
-  problems.push(`${name}${shown} is not of the form: ${setting.form.says.replaceAll('\\|', '|')}.`);
+  const shown = setting.secret === true ? '' : ` "${text}"`;
+  problems.push(`${name}${shown} is not of the form: ${setting.form.says}.`);
   return undefined;
 }
 

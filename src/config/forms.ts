@@ -1,4 +1,6 @@
+import { isIP } from 'node:net';
 import { Type, type TSchema } from 'typebox';
+import { parseEmail } from '../domain/user.ts';
 
 /** How the text of a setting is written, checked and read. */
 export interface Form<T> {
@@ -20,17 +22,12 @@ export function text(says = 'text'): Form<string> {
 
 /** One of some words. */
 export function word<const W extends string>(...words: readonly W[]): Form<W> {
-  return form(words.join(' \\| '), Type.Union(words.map((one) => Type.Literal(one))), (value) => value as W);
+  return form(words.join(' | '), Type.Union(words.map((one) => Type.Literal(one))), (value) => value as W);
 }
 
 /** Separated by commas; empty entries don't count. */
 export function list(says: string): Form<readonly string[]> {
-  return form(says, Type.String(), (value) =>
-    value
-      .split(',')
-      .map((entry) => entry.trim())
-      .filter((entry) => entry !== ''),
-  );
+  return form(says, Type.String(), entriesOf);
 }
 
 /** A TCP port; 0 takes a free one. */
@@ -64,9 +61,29 @@ export const duration: Form<number> = form(
   readDuration,
 );
 
+/** A duration of at least a second: the precision of a token's time. */
+export const lifetime: Form<number> = form(
+  'duration from 1s on (15m, 6h, 7d)',
+  Type.Refine(duration.schema, (value) => readDuration(String(value)) >= 1_000),
+  readDuration,
+);
+
+// Node's timers count 31 bits of milliseconds, and fire at once where more is asked of them.
+const LONGEST_TIMER_MS = 24 * 86_400_000;
+
+/** A duration that somebody waits for. */
+export const wait: Form<number> = form(
+  'duration (500ms, 30s, 15m, 6h), at most 24d',
+  Type.Refine(duration.schema, (value) => {
+    const ms = readDuration(String(value));
+    return ms > 0 && ms <= LONGEST_TIMER_MS;
+  }),
+  readDuration,
+);
+
 /** A duration, or `forever` (null). */
 export const durationOrForever: Form<number | null> = form(
-  'duration (12h, 30d) or `forever`',
+  'duration (12h, 30d) or forever',
   Type.String({ pattern: '^(forever|\\d{1,6}(ms|s|m|h|d))$' }),
   (value) => (value === 'forever' ? null : readDuration(value)),
 );
@@ -80,7 +97,7 @@ const SIZE_POWER: readonly string[] = ['', 'K', 'M', 'G', 'T'];
 
 /** A size, read as bytes; the units are powers of 1024. */
 export const size: Form<number> = form(
-  'size (500MiB, 5GiB)',
+  'size (500MiB, 5GiB), in powers of 1024',
   Type.String({ pattern: '^\\d{1,15}( ?[KMGT]i?B?|B)?$' }),
   (value) => {
     const letter = /[KMGT]/.exec(value)?.[0] ?? '';
@@ -88,9 +105,46 @@ export const size: Form<number> = form(
   },
 );
 
-/** An http(s) address without a path, read without a slash at its end. */
+/** An http(s) address, read without a slash at its end. */
 export const httpUrl: Form<string> = form(
-  'http(s) URL',
-  Type.String({ pattern: '^https?://[^\\s/?#]+(/[^\\s?#]*)?$' }),
+  'http(s) URL without query',
+  Type.Refine(Type.String({ pattern: '^https?://[^\\s/?#@]+(/[^\\s?#]*)?$' }), (value) =>
+    URL.canParse(value),
+  ),
   (value) => value.replace(/\/+$/, ''),
 );
+
+/** One e-mail address, without a display name. */
+export const email: Form<string> = form(
+  'e-mail address',
+  Type.Refine(Type.String(), (value) => isEmail(value)),
+  (value) => parseEmail(value),
+);
+
+function isEmail(value: string): boolean {
+  try {
+    return parseEmail(value) !== '';
+  } catch {
+    return false;
+  }
+}
+
+/** Addresses and networks, separated by commas. */
+export const networks: Form<readonly string[]> = form(
+  'addresses or CIDRs, by commas',
+  Type.Refine(Type.String(), (value) => entriesOf(value).every(isNetwork)),
+  entriesOf,
+);
+
+function isNetwork(entry: string): boolean {
+  const [, address = '', bits] = /^([^/]+)(?:\/([1-9]\d{0,2}))?$/.exec(entry) ?? [];
+  const version = isIP(address);
+  return version !== 0 && (bits === undefined || Number(bits) <= (version === 4 ? 32 : 128));
+}
+
+function entriesOf(value: string): readonly string[] {
+  return value
+    .split(',')
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '');
+}

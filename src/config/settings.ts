@@ -3,11 +3,15 @@ import {
   count,
   duration,
   durationOrForever,
+  email,
   httpUrl,
+  lifetime,
   list,
+  networks,
   port,
   size,
   text,
+  wait,
   word,
   type Form,
 } from './forms.ts';
@@ -18,6 +22,8 @@ export interface Setting<T, D extends string | undefined = string | undefined> {
   readonly form: Form<T>;
   /** Text that is read where nothing is set; undefined: none, and the doc says what happens then. */
   readonly fallback: D;
+  /** What people read in its place, where the fallback depends on the machine. */
+  readonly fallbackSays?: string;
   readonly doc: string;
   /** Never taken from a flag (other users of the machine see those) and never shown. */
   readonly secret?: true;
@@ -28,8 +34,9 @@ function setting<T, const D extends string | undefined>(
   form: Form<T>,
   fallback: D,
   doc: string,
+  fallbackSays?: string,
 ): Setting<T, D> {
-  return { env, form, fallback, doc };
+  return { env, form, fallback, doc, ...(fallbackSays === undefined ? {} : { fallbackSays }) };
 }
 
 function secret(env: string, doc: string): Setting<string, undefined> {
@@ -65,7 +72,7 @@ export const SETTINGS = {
   ),
   trustedProxies: setting(
     'TRUSTED_PROXIES',
-    list('addresses or CIDRs, by commas'),
+    networks,
     '',
     'Proxies whose `X-Forwarded-*` headers are believed.',
   ),
@@ -79,7 +86,7 @@ export const SETTINGS = {
     'JWT_SECRET',
     'Signs tokens. Unset: made at the first start and kept in the data folder, readable for its owner only.',
   ),
-  tokenTtlMs: setting('TOKEN_TTL', duration, '1d', 'How long a token is good.'),
+  tokenTtlMs: setting('TOKEN_TTL', lifetime, '1d', 'How long a token is good.'),
   loginResponse: setting(
     'LOGIN_RESPONSE',
     word('text', 'json'),
@@ -94,7 +101,7 @@ export const SETTINGS = {
   ),
   bootstrapAdminEmail: setting(
     'BOOTSTRAP_ADMIN_EMAIL',
-    text('e-mail address'),
+    email,
     undefined,
     'An administrator made at the start where there is no account of that name. Needs `BOOTSTRAP_ADMIN_PASSWORD`.',
   ),
@@ -109,7 +116,7 @@ export const SETTINGS = {
   ),
   uploadIdleMs: setting(
     'UPLOAD_IDLE',
-    duration,
+    wait,
     '60s',
     'An upload from which no byte comes for so long is ended.',
   ),
@@ -132,27 +139,23 @@ export const SETTINGS = {
     'closed',
     "Whether every token may download MP3s that no record names an owner of (the original's behaviour).",
   ),
-  linkTtlMs: setting('LINK_TTL', duration, '7d', 'How long the one-click link of a mail works.'),
+  linkTtlMs: setting('LINK_TTL', lifetime, '7d', 'How long the one-click link of a mail works.'),
   importAllow: setting(
     'IMPORT_ALLOW',
     list('hosts, addresses or CIDRs, by commas'),
     '',
     'Private addresses from which URL requests may fetch all the same.',
   ),
-  importTimeoutMs: setting('IMPORT_TIMEOUT', duration, '1h', 'The longest that fetching one URL may take.'),
+  importTimeoutMs: setting('IMPORT_TIMEOUT', wait, '1h', 'The longest that fetching one URL may take.'),
   concurrency: setting(
     'CONVERSIONS',
     count,
     String(availableParallelism()),
-    'The most conversions at the same time in one process. Default: one for each core.',
+    'The most conversions at the same time in one process.',
+    'number of cores',
   ),
   maxAttempts: setting('MAX_ATTEMPTS', count, '5', 'How often a conversion is begun before it has failed.'),
-  conversionTimeoutMs: setting(
-    'CONVERSION_TIMEOUT',
-    duration,
-    '6h',
-    'The longest that one conversion may take.',
-  ),
+  conversionTimeoutMs: setting('CONVERSION_TIMEOUT', wait, '6h', 'The longest that one conversion may take.'),
   maxMp3Bytes: setting('MAX_MP3', size, '4GiB', 'The largest MP3 that is made.'),
   encoder: setting(
     'AUDIOWAVE_ENCODER',
@@ -168,49 +171,44 @@ export const SETTINGS = {
   ),
   mailFrom: setting(
     'MAIL_FROM',
-    text('e-mail address'),
+    email,
     'audiowave@localhost',
     'Sender of mails where `GMAIL_ADDRESS` is not set.',
   ),
-  gmailAddress: setting(
-    'GMAIL_ADDRESS',
-    text('e-mail address'),
-    undefined,
-    'Sender of mails, as the family names it.',
-  ),
+  gmailAddress: setting('GMAIL_ADDRESS', email, undefined, 'Sender of mails, as the family names it.'),
   usersUrl: setting(
     'USERS_URL',
-    text('URL: `sqlite:`'),
+    text('URL: sqlite:…'),
     undefined,
     'Where accounts are kept. Unset: `users.sqlite` in the data folder.',
   ),
   conversionsUrl: setting(
     'CONVERSIONS_URL',
-    text('URL: `sqlite:`'),
+    text('URL: sqlite:…'),
     undefined,
     'Where the records of conversions are kept. Unset: `conversions.sqlite` in the data folder.',
   ),
   videosUrl: setting(
     'VIDEOS_URL',
-    text('URL: `file:`'),
+    text('URL: file:…'),
     undefined,
     'Where videos are kept. Unset: `videos` in the data folder.',
   ),
   mp3sUrl: setting(
     'MP3S_URL',
-    text('URL: `file:`'),
+    text('URL: file:…'),
     undefined,
     'Where MP3s are kept. Unset: `mp3s` in the data folder.',
   ),
   brokerUrl: setting(
     'BROKER_URL',
-    text('URL: `sqlite:`'),
+    text('URL: sqlite:…'),
     undefined,
     'Where messages are kept. Unset: `queues.sqlite` in the data folder.',
   ),
   mailUrl: setting(
     'MAIL_URL',
-    text('URL: `outbox:`'),
+    text('URL: outbox:…'),
     undefined,
     'Where mails go. Unset: folder `outbox` in the data folder.',
   ),
@@ -223,7 +221,7 @@ export const SETTINGS = {
   ),
   shutdownGraceMs: setting(
     'SHUTDOWN_GRACE',
-    duration,
+    wait,
     '20s',
     'How long running work may go on after SIGTERM before it is handed back.',
   ),
