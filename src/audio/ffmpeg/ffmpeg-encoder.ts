@@ -8,7 +8,7 @@ const CONTAINERS =
   'mov,matroska,avi,flv,mpegts,mpeg,asf,ogg,wav,w64,aiff,caf,mp3,aac,ac3,eac3,flac,amr,mxf,rm,dv';
 const ADDRESS_SPACE_KIB = 2 * 1024 * 1024;
 
-/** The ffmpeg of this machine, any version from 4.4 on. */
+/** The ffmpeg of this machine, 4.4 or newer (`-stats_period`). */
 export class FfmpegEncoder implements Encoder {
   readonly guesses = true;
   readonly #path: string;

@@ -17,7 +17,7 @@ const SENTENCES = {
 const EMPTY_TRACK = { code: 'audio.no-sound', message: 'The sound track of the file is empty.' } as const;
 
 /**
- * Reads what ffmpeg prints with `-v verbose` (checked with 4.4 to 7) and its `-progress`. The form of these lines is no
+ * Reads what ffmpeg prints with `-v verbose` (checked with 5.1; newer forms as far as they are known) and its `-progress`. The form of these lines is no
  * promise of ffmpeg's, so each one may be missing, and nothing here is trusted where the MP3 itself can tell.
  */
 export class FfmpegReader implements ToldReader {
@@ -56,9 +56,11 @@ export class FfmpegReader implements ToldReader {
   }
 
   logLine(line: string): void {
-    if (line.startsWith('[') || line.startsWith('/dev/fd/0')) this.#notice(line);
-    else if (line.startsWith(' ')) this.#indented(line);
-    else this.#heading(line);
+    // From 6.1 on ffmpeg names the input or output that it speaks of.
+    const text = line.replace(/^\[(?:in|out)#\d\S* @ 0x[0-9a-f]+\] /, '');
+    if (text.startsWith(' ')) this.#indented(text);
+    else if (text.startsWith('[')) this.#notice(text);
+    else this.#heading(text);
   }
 
   #heading(line: string): void {
@@ -155,7 +157,9 @@ export class FfmpegReader implements ToldReader {
   #verdictIn(line: string): keyof typeof SENTENCES | undefined {
     if (/Stream map '.*' matches no streams/.test(line)) return 'audio.no-sound';
     if (line.includes("Unknown encoder 'libmp3lame'")) return 'audio.encoder-missing';
-    const refused = this.#scope === 'none' && line.endsWith('Invalid data found when processing input');
+    if (this.#scope !== 'none') return undefined;
+    if (/^\[\w+ @ 0x[0-9a-f]+\] Format not on whitelist/.test(line)) return 'audio.not-media';
+    const refused = line.endsWith('Invalid data found when processing input');
     return refused && /^\/dev\/fd\/0: |Error opening input/.test(line) ? 'audio.not-media' : undefined;
   }
 }

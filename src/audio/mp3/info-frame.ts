@@ -17,6 +17,8 @@ export interface StreamFacts {
   /** Bytes of sound, the info frame not counted. */
   readonly musicBytes: number;
   readonly musicCrc: number;
+  /** Name and version of the encoder, at most 9 ASCII characters. */
+  readonly encoder: string;
   readonly positions: FramePositions;
   /** True samples per channel; undefined where the encoder did not say. */
   readonly samples: number | undefined;
@@ -28,15 +30,13 @@ export class InfoFrame {
   readonly #word: number;
   readonly #header: FrameHeader;
   readonly #variable: boolean;
-  readonly #encoder: string;
 
   /**
    * `firstWord` is the header of the stream's first frame: the info frame has the same version, sample rate and channels.
-   * A constant bit rate is kept where the tag fits into it. `encoder` has at most 9 ASCII characters.
+   * A constant bit rate is kept where the tag fits into it.
    */
-  constructor(firstWord: number, options: { variable: boolean; encoder: string }) {
+  constructor(firstWord: number, options: { variable: boolean }) {
     this.#variable = options.variable;
-    this.#encoder = options.encoder;
     const found = roomyHeader(firstWord, options.variable);
     this.#word = found.word;
     this.#header = found.header;
@@ -47,7 +47,7 @@ export class InfoFrame {
   reserved(): Buffer {
     const frame = this.#begin();
     const tag = this.#writeKind(frame, 0);
-    this.#writeLameTag(frame, tag + 8, { padding: 0, total: 0, musicCrc: 0 });
+    this.#writeLameTag(frame, tag + 8, { encoder: 'LAME', padding: 0, total: 0, musicCrc: 0 });
     return frame;
   }
 
@@ -66,7 +66,7 @@ export class InfoFrame {
     frame.writeUInt32BE(0, tag + 116);
     const surplus = facts.frames * this.#header.samplesPerFrame - LAME_DELAY - (facts.samples ?? Infinity);
     const padding = Math.min(MOST_PADDING, Math.max(0, surplus));
-    this.#writeLameTag(frame, tag + XING_BYTES, { padding, total, musicCrc: facts.musicCrc });
+    this.#writeLameTag(frame, tag + XING_BYTES, { padding, total, ...facts });
     return frame;
   }
 
@@ -87,9 +87,9 @@ export class InfoFrame {
   #writeLameTag(
     frame: Buffer,
     at: number,
-    facts: { padding: number; total: number; musicCrc: number },
+    facts: { encoder: string; padding: number; total: number; musicCrc: number },
   ): void {
-    frame.write(this.#encoder.slice(0, 9), at, 'latin1');
+    frame.write(facts.encoder.slice(0, 9), at, 'latin1');
     // Revision 0 in the upper half; 1 is CBR, 4 LAME's default VBR ("mtrh").
     frame[at + 9] = this.#variable ? 4 : 1;
     frame[at + 20] = Math.min(255, this.#variable ? 0 : this.#header.bitrateKbps);

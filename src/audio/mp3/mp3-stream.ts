@@ -7,10 +7,12 @@ import { InfoFrame } from './info-frame.ts';
 /** The encoder wrote something else than whole MP3 frames. */
 export class BrokenMp3 extends Error {}
 
+const OPENING_BYTES = 16 * 1024;
+
 /**
  * Watches the frames of an encoder pass by and makes the head that belongs before them: an ID3v2.4 tag, then the
  * Info or Xing frame with the LAME tag. The head is reserved when the first frame is known, and final at the end; both
- * have the same size. Bytes are looked at in place and never copied.
+ * have the same size. Bytes are looked at in place, and only the first ones are copied.
  */
 export class Mp3Stream {
   readonly #variable: boolean;
@@ -20,6 +22,8 @@ export class Mp3Stream {
   #first: FrameHeader | undefined;
   #musicBytes = 0;
   #musicCrc = 0;
+  /** The first bytes of the music, in which LAME leaves its name. */
+  readonly #opening = Buffer.alloc(OPENING_BYTES);
   /** Where the next frame begins, counted from the first one. */
   #nextFrame = 0;
   /** Header bytes of a frame that begins at the end of a chunk. */
@@ -55,9 +59,11 @@ export class Mp3Stream {
       at += 1;
       this.#wordBytes += 1;
       if (this.#wordBytes < 4) continue;
-      this.#beginFrame(chunk);
+      this.#beginFrame();
       at = this.#nextFrame - start;
     }
+    if (start < this.#opening.length)
+      this.#opening.set(chunk.subarray(0, this.#opening.length - start), start);
     this.#musicCrc = crc16(chunk, this.#musicCrc);
     this.#musicBytes = end;
   }
@@ -77,13 +83,14 @@ export class Mp3Stream {
       frames: this.#positions.frames,
       musicBytes: this.#musicBytes,
       musicCrc: this.#musicCrc,
+      encoder: encoderName(this.#opening),
       positions: this.#positions,
       samples,
     });
     return Buffer.concat([this.#tags, info]);
   }
 
-  #beginFrame(chunk: Uint8Array): void {
+  #beginFrame(): void {
     const length = frameLength(this.#word);
     if (length === 0) {
       throw new BrokenMp3(
@@ -92,7 +99,7 @@ export class Mp3Stream {
     }
     if (this.#info === undefined) {
       this.#first = readFrameHeader(this.#word);
-      this.#info = new InfoFrame(this.#word, { variable: this.#variable, encoder: encoderName(chunk) });
+      this.#info = new InfoFrame(this.#word, { variable: this.#variable });
     }
     this.#positions.add(this.#nextFrame);
     this.#nextFrame += length;
@@ -102,9 +109,6 @@ export class Mp3Stream {
 }
 
 /** LAME writes its name and version into the unused bits of frames; without such evidence only "LAME" is sure. */
-function encoderName(chunk: Uint8Array): string {
-  const text = Buffer.from(chunk.buffer, chunk.byteOffset, Math.min(chunk.length, 32 * 1024)).toString(
-    'latin1',
-  );
-  return /LAME\d\.\d{1,3}/.exec(text)?.[0] ?? 'LAME';
+function encoderName(opening: Buffer): string {
+  return /LAME\d\.\d{1,3}/.exec(opening.toString('latin1'))?.[0] ?? 'LAME';
 }
