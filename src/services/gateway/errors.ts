@@ -100,7 +100,9 @@ function answerWithProblem(error: AudiowaveError, request: FastifyRequest, reply
     requestId: request.id,
     ...(error instanceof MalformedFields ? { errors: error.fields } : {}),
   };
-  void reply.code(status).type('application/problem+json').send(JSON.stringify(problem));
+  // As bytes: to a string Fastify adds a charset, which this media type does not have (RFC 9457, 6.1).
+  const body = Buffer.from(JSON.stringify(problem));
+  void reply.code(status).type('application/problem+json').send(body);
 }
 
 const RETRY_AFTER_SECONDS = 5;
