@@ -68,7 +68,7 @@ const layers = {
   settings: {
     'boundaries/include': ['src/**/*.ts'],
     'boundaries/dependency-nodes': ['import', 'export', 'dynamic-import'],
-    'import/resolver': { typescript: { project: './tsconfig.json' } },
+    'import/resolver': { node: { extensions: ['.ts', '.js'] } },
     'boundaries/elements': [
       element('domain', 'src/domain'),
       element('ports', 'src/ports'),
