@@ -35,6 +35,7 @@ export class BrokerOwners {
   constructor(database: DatabaseSync, path: string, leaseMs: number) {
     this.#database = database;
     this.#folder = `${path}-owners`;
+    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     this.#leaseMs = leaseMs;
     this.#others = database.prepare('SELECT id, lease_until FROM owner WHERE id <> ?');
     this.#extend = database.prepare(
@@ -62,7 +63,6 @@ export class BrokerOwners {
 
   /** Removes locks that belong to nobody: of processes that were killed in the midst of joining or reaping. */
   sweepLocks(): void {
-    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     for (const id of readdirSync(this.#folder)) {
       const path = join(this.#folder, id);
       const touchedAt = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Infinity;
