@@ -1,5 +1,5 @@
 import type { AudioOptions } from '../domain/audio-options.ts';
-import { AudiowaveError } from '../domain/errors.ts';
+import { asAudiowaveError, AudiowaveError } from '../domain/errors.ts';
 import type { AudioRequest, AudioResult } from '../ports/audio-engine.ts';
 import { chooseBitrate, type EncodingChoice } from './bit-rate.ts';
 import { HEAD_BYTES, inspectContainer, type ContainerFacts } from './container.ts';
@@ -130,7 +130,11 @@ class Encoding {
   #tellShare(share: number): void {
     if (share <= this.#share || this.#watch.reason !== undefined) return;
     this.#share = share;
-    this.#request.onProgress?.(share);
+    try {
+      this.#request.onProgress?.(share);
+    } catch (error) {
+      this.#watch.end(asAudiowaveError(error));
+    }
   }
 
   /** Head first, then every frame, at the sink's pace. */

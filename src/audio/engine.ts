@@ -28,21 +28,13 @@ export function createAudioEngine(options: AudioEngineOptions): AudioEngine {
 
 class ProcessAudioEngine implements AudioEngine {
   readonly #options: AudioEngineOptions;
-  #program: Promise<EncoderProgram> | undefined;
 
   constructor(options: AudioEngineOptions) {
     this.#options = options;
   }
 
-  async program(): Promise<EncoderProgram> {
-    this.#program ??= findProgram(this.#options);
-    try {
-      return await this.#program;
-    } catch (error) {
-      // Whoever installs one now need not restart us.
-      this.#program = undefined;
-      throw error;
-    }
+  program(): Promise<EncoderProgram> {
+    return findProgram(this.#options);
   }
 
   async convert(request: AudioRequest): Promise<AudioResult> {
@@ -60,10 +52,13 @@ class ProcessAudioEngine implements AudioEngine {
 
   async #openSource({ source, signal }: AudioRequest): Promise<SourceFile> {
     throwIfCancelled(signal);
+    const { scratchFolder, timeoutMs } = this.#options;
+    const deadline = AbortSignal.timeout(timeoutMs);
     try {
-      return await SourceFile.open(source, this.#options.scratchFolder, signal);
+      return await SourceFile.open(source, scratchFolder, AbortSignal.any([signal, deadline]));
     } catch (error) {
       throwIfCancelled(signal);
+      if (deadline.aborted) throw new AudiowaveError('audio.too-long', undefined, { cause: error });
       throw error;
     }
   }

@@ -19,8 +19,29 @@ export interface ProgramSearch {
 const USUAL_FOLDERS = ['/usr/local/bin', '/usr/bin', '/bin', '/opt/homebrew/bin'].join(delimiter);
 const CHECK_TIMEOUT_MS = 20_000;
 
-/** The encoder program to use. Throws `audio.encoder-missing`, with the reason for each that was tried in its detail. */
-export async function findProgram(search: ProgramSearch): Promise<EncoderProgram> {
+const found = new Map<string, Promise<EncoderProgram>>();
+
+/**
+ * The encoder program to use; looked for once in a process. Throws `audio.encoder-missing`, with the reason for each that
+ * was tried in its detail; the next call then looks again, so that whoever installs one need not restart us.
+ */
+export async function findProgram({
+  encoder,
+  ffmpegPath,
+  searchPath,
+}: ProgramSearch): Promise<EncoderProgram> {
+  const key = JSON.stringify([encoder, ffmpegPath, searchPath]);
+  const known = found.get(key) ?? lookFor({ encoder, ffmpegPath, searchPath });
+  found.set(key, known);
+  try {
+    return await known;
+  } catch (error) {
+    found.delete(key);
+    throw error;
+  }
+}
+
+async function lookFor(search: ProgramSearch): Promise<EncoderProgram> {
   const reasons: string[] = [];
   const attempt = async (find: () => Promise<EncoderProgram>): Promise<EncoderProgram | undefined> => {
     try {
@@ -30,10 +51,10 @@ export async function findProgram(search: ProgramSearch): Promise<EncoderProgram
       return undefined;
     }
   };
-  const found =
+  const program =
     (wantsFfmpeg(search) ? await attempt(() => findFfmpeg(search)) : undefined) ??
     (wantsNodeAv(search) ? await attempt(findNodeAv) : undefined);
-  if (found !== undefined) return found;
+  if (program !== undefined) return program;
   throw new AudiowaveError('audio.encoder-missing', undefined, { detail: reasons.join('; ') });
 }
 

@@ -21,7 +21,8 @@ export function mp3Tags(found: Iterable<readonly [string, string]>): Mp3Tags {
   for (const [name, text] of found) {
     const key = MP3_TAG_OF[name.toLowerCase()];
     if (key === undefined || tags[key] !== undefined) continue;
-    const value = key === 'date' ? isoDate(text) : text.trim();
+    // ffmpeg's log cuts long values off, perhaps in the middle of a character.
+    const value = key === 'date' ? isoDate(text) : text.replace(/\ufffd+$/, '').trim();
     if (value !== undefined && value !== '') tags[key] = value;
   }
   return tags;
