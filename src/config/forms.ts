@@ -71,15 +71,15 @@ export const lifetime: Form<number> = form(
 // Node's timers count 31 bits of milliseconds, and fire at once where more is asked of them.
 const LONGEST_TIMER_MS = 24 * 86_400_000;
 
-/** A duration that somebody waits for. */
-export const wait: Form<number> = form(
-  'duration (500ms, 30s, 15m, 6h), at most 24d',
-  Type.Refine(duration.schema, (value) => {
+/** A duration that somebody waits for, from `leastMs` on. */
+export function wait(leastMs: number): Form<number> {
+  const isWithin = (value: unknown): boolean => {
     const ms = readDuration(String(value));
-    return ms > 0 && ms <= LONGEST_TIMER_MS;
-  }),
-  readDuration,
-);
+    return ms >= leastMs && ms <= LONGEST_TIMER_MS;
+  };
+  const says = `duration${leastMs > 0 ? ', not 0' : ''} (500ms, 30s, 15m, 6h), at most 24d`;
+  return form(says, Type.Refine(duration.schema, isWithin), readDuration);
+}
 
 /** A duration, or `forever` (null). */
 export const durationOrForever: Form<number | null> = form(

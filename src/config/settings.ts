@@ -59,7 +59,7 @@ export const SETTINGS = {
   ),
   port: setting('AUDIOWAVE_PORT', port, '8080', 'Port of the gateway.'),
   authPort: setting(
-    'AUTH_PORT',
+    'AUDIOWAVE_AUTH_PORT',
     port,
     '5000',
     'Port of auth; opened only where auth runs without the gateway.',
@@ -116,7 +116,7 @@ export const SETTINGS = {
   ),
   uploadIdleMs: setting(
     'UPLOAD_IDLE',
-    wait,
+    wait(1),
     '60s',
     'An upload from which no byte comes for so long is ended.',
   ),
@@ -146,7 +146,7 @@ export const SETTINGS = {
     '',
     'Private addresses from which URL requests may fetch all the same.',
   ),
-  importTimeoutMs: setting('IMPORT_TIMEOUT', wait, '1h', 'The longest that fetching one URL may take.'),
+  importTimeoutMs: setting('IMPORT_TIMEOUT', wait(1), '1h', 'The longest that fetching one URL may take.'),
   concurrency: setting(
     'CONVERSIONS',
     count,
@@ -155,7 +155,12 @@ export const SETTINGS = {
     'number of cores',
   ),
   maxAttempts: setting('MAX_ATTEMPTS', count, '5', 'How often a conversion is begun before it has failed.'),
-  conversionTimeoutMs: setting('CONVERSION_TIMEOUT', wait, '6h', 'The longest that one conversion may take.'),
+  conversionTimeoutMs: setting(
+    'CONVERSION_TIMEOUT',
+    wait(1),
+    '6h',
+    'The longest that one conversion may take.',
+  ),
   maxMp3Bytes: setting('MAX_MP3', size, '4GiB', 'The largest MP3 that is made.'),
   encoder: setting(
     'AUDIOWAVE_ENCODER',
@@ -221,7 +226,7 @@ export const SETTINGS = {
   ),
   shutdownGraceMs: setting(
     'SHUTDOWN_GRACE',
-    wait,
+    wait(0),
     '20s',
     'How long running work may go on after SIGTERM before it is handed back.',
   ),
