@@ -184,7 +184,7 @@ class Encoding {
 }
 
 /**
- * The samples of the sound itself. A decoder that does not trim (FFmpeg before 7) also gives what the source's encoder
+ * The samples of the sound itself. A decoder that does not trim (FFmpeg 5.1; 8.1 does) also gives what the source's encoder
  * has filled its last frame with: where that can be said in the MP3's padding, it is.
  */
 function trueSamples(

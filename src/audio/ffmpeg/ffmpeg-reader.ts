@@ -1,3 +1,4 @@
+import { ERRORS } from '../../domain/errors.ts';
 import type { EncoderFailure, FoundEncoding, FoundSource, Told, ToldReader } from '../encoder.ts';
 import { mp3Tags } from '../source-tags.ts';
 import { isLossless, readAudioLine, readClock } from './stream-line.ts';
@@ -10,8 +11,8 @@ interface AudioTrack {
 }
 
 const SENTENCES = {
-  'audio.no-sound': 'The file has no sound.',
-  'audio.not-media': 'This is not a video or sound file that we can read.',
+  'audio.no-sound': ERRORS['audio.no-sound'].meaning,
+  'audio.not-media': ERRORS['audio.not-media'].meaning,
   'audio.encoder-missing': 'The ffmpeg of this machine cannot make MP3s.',
 } as const;
 const EMPTY_TRACK = { code: 'audio.no-sound', message: 'The sound track of the file is empty.' } as const;

@@ -15,7 +15,7 @@ const HOPELESS: readonly (readonly [MediaName, ErrorCode, RegExp])[] = [
   ['text-renamed-mp4', 'audio.not-media', /text file/],
   ['hls-playlist', 'audio.not-media', /text file/],
   ['concat-script', 'audio.not-media', /text file/],
-  ['random-bytes', 'audio.not-media', /not a video or (sound|audio) file/],
+  ['random-bytes', 'audio.not-media', /not a video or audio file/],
   ['no-sound', 'audio.no-sound', /no sound/],
   ['truncated-mp4-index-last', 'audio.damaged', /breaks off .* index/],
 ];
