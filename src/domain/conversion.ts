@@ -1,4 +1,4 @@
-import { AudiowaveError, type ErrorCode } from './errors.ts';
+import { AudiowaveError, ERRORS, type ErrorCode } from './errors.ts';
 import type { FileId } from './ids.ts';
 import type { MessageBody } from './messages.ts';
 
@@ -110,6 +110,11 @@ export interface ConversionResult {
   readonly mp3Bytes: number | null;
   readonly durationMs: number | null;
   readonly incomplete: boolean;
+}
+
+/** What the owner of a conversion reads of an error: what failed, and what to do. */
+export function failureOf(error: AudiowaveError): Failure {
+  return { code: error.code, message: `${error.message} ${ERRORS[error.code].remedy}` };
 }
 
 export interface NewConversion {

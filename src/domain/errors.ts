@@ -99,7 +99,7 @@ export const ERRORS = {
     'Try again later, or upload the file.',
   ),
 
-  'file.unknown': final('There is no file of this id.', 'Check the id.'),
+  'file.unknown': final('There is no file of this id.', 'Check the id, or upload the file again.'),
   'file.exists': final('There is a file of this id already.', 'Use a new id for each file.'),
   'file.abandoned': final('The file was given up before it was whole.', 'Upload it again.'),
   'file.range-not-satisfiable': final(
@@ -174,7 +174,7 @@ export const ERRORS = {
     'No encoder program was found.',
     'Install ffmpeg, or run npm ci without --omit=optional; see `audiowave doctor`.',
   ),
-  'audio.encoder-failed': passing('The encoder program broke off.', 'Nothing to do: it is tried again.'),
+  'audio.encoder-failed': passing('The encoder program broke off.', 'Upload the file again.'),
   'audio.cancelled': final('The conversion was cancelled.', 'Upload the file again if it was a mistake.'),
 
   'config.invalid': final(
@@ -185,7 +185,10 @@ export const ERRORS = {
     'Another program listens on the port.',
     'Stop it, or choose another port with AUDIOWAVE_PORT.',
   ),
-  'internal.error': passing('Something went wrong inside Audiowave.', 'Look for the request id in the log.'),
+  'internal.error': passing(
+    'Something went wrong inside Audiowave.',
+    'Try again; the log says more under the request id.',
+  ),
 } as const satisfies Record<string, ErrorMeaning>;
 
 /** A stable error code: `area.what-failed`. */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { claim, fail, isLeased, newConversion, type Conversion } from '../../domain/conversion.ts';
+import { claim, fail, failureOf, isLeased, newConversion, type Conversion } from '../../domain/conversion.ts';
 import { AudiowaveError, hasCode } from '../../domain/errors.ts';
 import { parseFileId, type FileId } from '../../domain/ids.ts';
 import type { MessageBody, VideoUploaded } from '../../domain/messages.ts';
@@ -118,15 +118,18 @@ async function giveUp(
   options: ConverterOptions,
   conversion: Conversion,
 ): Promise<Admission> {
-  const { code, message } = new AudiowaveError('conversion.abandoned');
+  const failure = failureOf(new AudiowaveError('conversion.abandoned'));
   const failed = await deps.conversions.update(conversion.id, (current) =>
-    fail(current, null, { code, message }, Date.now()),
+    fail(current, null, failure, Date.now()),
   );
   if (failed === undefined) return tooLate(options);
   await removeDraft(deps, failed);
-  deps.log.error({ conversionId: conversion.id, attempts: conversion.attempts, code }, 'conversion given up');
+  deps.log.error(
+    { conversionId: conversion.id, attempts: conversion.attempts, code: failure.code },
+    'conversion given up',
+  );
   await announceOrLeave(deps, options.queues, failed, 'failed');
-  return { kind: 'verdict', verdict: { kind: 'reject', reason: code } };
+  return { kind: 'verdict', verdict: { kind: 'reject', reason: failure.code } };
 }
 
 function tooLate(options: ConverterOptions): Admission {

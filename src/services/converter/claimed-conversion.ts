@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { fail, finish, handBack, type Conversion } from '../../domain/conversion.ts';
+import { fail, failureOf, finish, handBack, type Conversion } from '../../domain/conversion.ts';
 import { asAudiowaveError, hasCode, type AudiowaveError } from '../../domain/errors.ts';
 import type { Verdict } from '../../ports/broker.ts';
 import { announceOrLeave } from './announcements.ts';
@@ -80,7 +80,7 @@ async function failOrRetry(claimed: Claimed, cause: unknown): Promise<Verdict> {
     await deps.conversions.update(conversion.id, (current) => handBack(current, holder, true, Date.now()));
     return { kind: 'retry', reason: error.code, delayMs: backoffMs(conversion.attempts) };
   }
-  const failure = { code: error.code, message: error.message };
+  const failure = failureOf(error);
   const failed = await deps.conversions.update(conversion.id, (current) =>
     fail(current, holder, failure, Date.now()),
   );

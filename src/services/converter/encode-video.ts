@@ -62,7 +62,7 @@ async function beginDraft(deps: EncodeDeps, conversion: Conversion): Promise<Fil
 async function openSource(videos: FileStore, id: FileId): Promise<AudioSource> {
   const info = await videos.stat(id);
   if (info === undefined) {
-    throw new AudiowaveError('file.unknown', 'The video is no longer in the store; upload it again.');
+    throw new AudiowaveError('file.unknown', 'The video is no longer in the store.');
   }
   const localPath = await videos.localPath?.(id);
   return {

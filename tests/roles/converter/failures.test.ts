@@ -27,7 +27,10 @@ test('what can never work fails at once with its sentence, and nothing travels o
   const id = await storeUpload(stage);
   await send(stage, id);
   const failed = await record(stage, id, 'announced', (c) => isFailed(c) && c.unpublished.length === 0);
-  assert.deepEqual(failed.failure, { code: 'audio.no-sound', message: 'The file has no sound.' });
+  assert.deepEqual(failed.failure, {
+    code: 'audio.no-sound',
+    message: 'The file has no sound. Upload a video that has a sound track.',
+  });
   assert.deepEqual([failed.mail, failed.mp3Fid, failed.attempts], ['due', null, 1]);
   await settled(stage);
   assert.deepEqual(await stage.broker.port.deadLetters('video', 10), []);
@@ -81,7 +84,10 @@ test('an error that nobody knows counts as one of the encoder, and its text is f
   const id = await storeUpload(stage);
   await send(stage, id);
   const { failure } = await record(stage, id, 'failed', isFailed);
-  assert.deepEqual(failure, { code: 'audio.encoder-failed', message: 'The encoder program broke off.' });
+  assert.deepEqual(failure, {
+    code: 'audio.encoder-failed',
+    message: 'The encoder program broke off. Upload the file again.',
+  });
   assert.ok(stage.log.entries.some(({ fields }) => fields.detail === 'at /srv/data/x'));
 });
 
@@ -111,7 +117,7 @@ test('a video that is missing fails with a sentence', async (t) => {
   await send(stage, id);
   assert.deepEqual((await record(stage, id, 'failed', isFailed)).failure, {
     code: 'file.unknown',
-    message: 'The video is no longer in the store; upload it again.',
+    message: 'The video is no longer in the store. Check the id, or upload the file again.',
   });
 
   const foreign = mintFileId();

@@ -83,7 +83,10 @@ void test('a fetch that fails is told like any other failure, and keeps nothing'
   );
   const id = await begin(gateway);
   const failed = await inState(gateway, id, 'failed');
-  assert.deepEqual(failed.failure, { code: 'import.failed', message: 'The server answered 404.' });
+  assert.deepEqual(failed.failure, {
+    code: 'import.failed',
+    message: 'The server answered 404. Check that the URL opens in a browser, then try again.',
+  });
   assert.equal(failed.mail, 'due');
   await eventually('its message', async () => (await gateway.broker.depth(FAILED_QUEUE)).waiting === 1);
   assert.equal(await countFiles(gateway.videos), 0);

@@ -1,4 +1,4 @@
-import type { Conversion } from '../../../domain/conversion.ts';
+import { failureOf, type Conversion } from '../../../domain/conversion.ts';
 import { asAudiowaveError, AudiowaveError } from '../../../domain/errors.ts';
 import { Intake, type IntakeContext } from '../intake.ts';
 import { cleanFileName } from '../upload/file-name.ts';
@@ -29,7 +29,7 @@ export class Imports {
     if (this.#waiting.length >= MAX_WAITING) {
       throw new AudiowaveError(
         'import.failed',
-        'Too many videos wait to be fetched. Please try again later.',
+        'Too many videos wait to be fetched already.',
       );
     }
     const { deps, settings } = this.#context;
@@ -89,10 +89,10 @@ export class Imports {
   async #giveUp(intake: Intake, raised: unknown): Promise<void> {
     const { log } = this.#context.deps;
     const cause = intake.signal.aborted ? (intake.signal.reason as unknown) : raised;
-    const { code, message, detail } = asAudiowaveError(cause, 'import.failed');
-    log.info({ conversionId: intake.id, code, detail }, 'video not fetched');
+    const error = asAudiowaveError(cause, 'import.failed');
+    log.info({ conversionId: intake.id, code: error.code, detail: error.detail }, 'video not fetched');
     try {
-      await intake.fail({ code, message });
+      await intake.fail(failureOf(error));
     } catch (error) {
       log.warn({ err: error, conversionId: intake.id }, 'failure not recorded; the sweeper does it');
     }

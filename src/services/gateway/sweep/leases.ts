@@ -1,18 +1,20 @@
-import { fail, reviveAbandoned, type Conversion, type Failure } from '../../../domain/conversion.ts';
-import { hasCode } from '../../../domain/errors.ts';
+import {
+  fail,
+  failureOf,
+  reviveAbandoned,
+  type Conversion,
+  type Failure,
+} from '../../../domain/conversion.ts';
+import { AudiowaveError, hasCode } from '../../../domain/errors.ts';
 import { announceSoon } from './announcements.ts';
 import { eachDue, type SweepContext } from './sweep-context.ts';
 
 const TAKEOVER_MS = 60_000;
 
-const FETCH_BROKEN_OFF: Failure = {
-  code: 'import.failed',
-  message: 'Audiowave was interrupted while it fetched the video. Please try again.',
-};
-const ABANDONED: Failure = {
-  code: 'conversion.abandoned',
-  message: 'The conversion was tried several times and never ended.',
-};
+const FETCH_BROKEN_OFF = failureOf(
+  new AudiowaveError('import.failed', 'Audiowave was interrupted while it fetched the video.'),
+);
+const ABANDONED = failureOf(new AudiowaveError('conversion.abandoned'));
 
 /** Puts right what a process left that died: an upload goes, a fetch has failed, a conversion is tried again or has failed. */
 export async function sweepLeases(context: SweepContext, holder: string): Promise<void> {
