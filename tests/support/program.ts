@@ -32,21 +32,30 @@ export class Program {
   }
 
   /** Starts it on `dataFolder` and a free port (or the one in `settings`), and waits until it is ready. */
-  static async start(dataFolder: string, settings: Readonly<Record<string, string>> = {}): Promise<Program> {
+  static async start(
+    dataFolder: string,
+    settings: Readonly<Record<string, string>> = {},
+    roles: readonly string[] = [],
+  ): Promise<Program> {
     const env = environmentOf({
       AUDIOWAVE_DATA: dataFolder,
       AUDIOWAVE_PORT: '0',
+      AUTH_PORT: '0',
       MIN_FREE_DISK: '1MiB',
       ...settings,
     });
-    const child = spawn(process.execPath, [BIN, 'serve'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [BIN, 'serve', ...roles], {
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     const output = collect(child);
     const url = await eventually(
-      'the program says where it listens',
+      'the program says that it runs, and where it listens',
       () => {
         if (child.exitCode !== null)
           throw new Error(`it ended with ${String(child.exitCode)}: ${output.stderr}`);
-        return /listens +(http:\S+)/.exec(output.stdout)?.[1];
+        if (!output.stdout.includes('Audiowave runs')) return undefined;
+        return /listens +(http:\S+)/.exec(output.stdout)?.[1] ?? 'nowhere';
       },
       30_000,
     );
