@@ -27,10 +27,7 @@ export class Imports {
   /** Makes the record and begins. `import.failed` where too many wait. */
   async begin(owner: string, url: URL): Promise<Conversion> {
     if (this.#waiting.length >= MAX_WAITING) {
-      throw new AudiowaveError(
-        'import.failed',
-        'Too many videos wait to be fetched already.',
-      );
+      throw new AudiowaveError('import.failed', 'Too many videos wait to be fetched already.');
     }
     const { deps, settings } = this.#context;
     await checkFreeSpace(deps.videos, settings.minFreeDiskBytes, 0);
