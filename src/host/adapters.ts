@@ -60,7 +60,7 @@ export async function openAdapter<P>(
   log: Logger,
 ): Promise<P> {
   const scheme = /^([a-z][a-z0-9+.-]*):/.exec(url)?.[1];
-  const open = scheme === undefined ? undefined : port.schemes[scheme];
+  const open = scheme !== undefined && Object.hasOwn(port.schemes, scheme) ? port.schemes[scheme] : undefined;
   if (scheme === undefined || open === undefined) {
     const known = Object.keys(port.schemes).map((name) => `${name}:`);
     throw new AudiowaveError('config.invalid', `${port.setting} must begin with ${known.join(' or ')}.`);

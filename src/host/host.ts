@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Config } from '../config/config.ts';
-import { AudiowaveError } from '../domain/errors.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Readiness, RunningRole } from '../ports/role.ts';
 import { withDeadline } from './deadline.ts';
+import { explainStart } from './explain-start.ts';
 import { PortSet } from './port-set.ts';
 import { openAuth, ROLE_NAMES, ROLES, type RoleContext, type RoleName } from './roles.ts';
 
@@ -34,7 +34,8 @@ export async function startHost(config: Config, roles: readonly RoleName[], log:
   const stop = (graceMs: number): Promise<void> => {
     state = 'stopping';
     stopping ??= stopAll(started, graceMs, log)
-      .then(async () => (await auth)?.close())
+      // Where auth did not open, startHost() has thrown why.
+      .then(() => auth?.then((opened) => opened.close()).catch(() => undefined))
       .finally(() => ports.close());
     return stopping;
   };
@@ -56,7 +57,7 @@ export async function startHost(config: Config, roles: readonly RoleName[], log:
     }
   } catch (error) {
     await stop(0);
-    throw explain(error, config);
+    throw explainStart(error, config);
   }
   state = 'running';
   return { url: started.find(({ role }) => role.url !== undefined)?.role.url, stop };
@@ -82,23 +83,4 @@ async function stopAll(
 function httpUrl(host: string, port: number): string {
   const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
   return `http://${name.includes(':') ? `[${name}]` : name}:${String(port)}`;
-}
-
-function explain(error: unknown, config: Config): unknown {
-  const { code, port, address } = error as { code?: string; port?: number; address?: string };
-  if (code === 'EADDRINUSE') {
-    return new AudiowaveError(
-      'host.port-taken',
-      `Port ${String(port)} on ${address ?? config.host} is taken by another program. Stop it, or choose another port: AUDIOWAVE_PORT=${String(Number(port) + 1)} npm start`,
-      { cause: error },
-    );
-  }
-  if (code === 'EADDRNOTAVAIL' || code === 'EACCES' || code === 'ENOTFOUND') {
-    return new AudiowaveError(
-      'config.invalid',
-      `Can't listen on ${config.host}:${String(config.port)} (${code}); set AUDIOWAVE_HOST and AUDIOWAVE_PORT to an address of this machine.`,
-      { cause: error },
-    );
-  }
-  return error;
 }

@@ -16,6 +16,7 @@ interface Opened {
 }
 
 const CHECK_DEADLINE_MS = 2_000;
+const CLOSE_DEADLINE_MS = 5_000;
 
 /** The adapters of one process: each is opened when a role first asks for it, and closed in reverse order. */
 export class PortSet {
@@ -71,7 +72,10 @@ export class PortSet {
   async close(): Promise<void> {
     for (const [name, opening] of [...this.#opened].reverse()) {
       try {
-        await (await opening).close();
+        await withDeadline(
+          opening.then((adapter) => adapter.close()),
+          CLOSE_DEADLINE_MS,
+        );
       } catch (error) {
         this.#log.warn({ err: error, port: name }, 'not closed cleanly');
       }
