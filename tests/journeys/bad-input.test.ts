@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
-import { download, login, readOutbox, register, settled, upload } from '../support/client.ts';
+import { suite, test } from 'node:test';
+import { download, readOutbox, settled, upload } from '../support/client.ts';
 import { decode } from '../support/decode.ts';
 import { media, type MediaName } from '../support/media.ts';
-import { Program } from '../support/program.ts';
-import { suiteFolder } from '../support/temp.ts';
+import { programSuite } from '../support/program-suite.ts';
 
 /** Bad video → the code its owner is told. */
 const FAILURES: Readonly<Partial<Record<MediaName, string>>> = {
@@ -22,19 +21,11 @@ const BEGINNINGS: readonly MediaName[] = ['truncated-mp4-index-first', 'truncate
 
 for (const encoder of ['ffmpeg', 'node-av'] as const) {
   suite(`bad videos, with ${encoder}`, () => {
-    let program: Program;
-    let token: string;
-    const folder = suiteFolder({ before, after });
-
-    before(async () => {
-      program = await Program.start(join(folder(), 'data'), { AUDIOWAVE_ENCODER: encoder });
-      await register(program.url);
-      token = await login(program.url);
-    });
-    after(() => program.stop());
+    const run = programSuite({ AUDIOWAVE_ENCODER: encoder });
 
     for (const [name, code] of Object.entries(FAILURES)) {
       test(`${name} fails within seconds with a sentence in status and mail, and the converter lives on`, async () => {
+        const { program, token } = run;
         const source = await media(name as MediaName);
         const ended = await settled(
           program.url,
@@ -54,10 +45,11 @@ for (const encoder of ['ffmpeg', 'node-av'] as const) {
 
     for (const name of BEGINNINGS) {
       test(`${name} becomes ready with its beginning, and says that it is incomplete`, async () => {
+        const { program, token, folder } = run;
         const source = await media(name);
         const ended = await settled(program.url, token, await upload(program.url, token, source.path));
         assert.deepEqual([ended.state, ended.incomplete], ['ready', true], JSON.stringify(ended.failure));
-        const mp3 = join(folder(), `${name}.mp3`);
+        const mp3 = join(folder, `${name}.mp3`);
         await download(program.url, token, ended.mp3Fid ?? '', mp3);
         const decoded = await decode(mp3);
         assert.deepEqual(decoded.warnings, []);

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
-import { login, readOutbox, register, settled, download, upload } from '../support/client.ts';
+import { suite, test } from 'node:test';
+import { readOutbox, settled, download, upload } from '../support/client.ts';
 import { decode, decodeSource, likeness } from '../support/decode.ts';
 import { media } from '../support/media.ts';
 import { RECIPES, type Recipe } from '../support/media-recipes.ts';
-import { Program } from '../support/program.ts';
-import { suiteFolder } from '../support/temp.ts';
+import { programSuite } from '../support/program-suite.ts';
 
 const SOURCES = [
   'mp4-index-first',
@@ -35,19 +34,11 @@ const SOURCES = [
 
 for (const encoder of ['ffmpeg', 'node-av'] as const) {
   suite(`the curl lines of the family, encoded by ${encoder}`, () => {
-    let program: Program;
-    let token: string;
-    const folder = suiteFolder({ before, after });
-
-    before(async () => {
-      program = await Program.start(join(folder(), 'data'), { AUDIOWAVE_ENCODER: encoder });
-      await register(program.url);
-      token = await login(program.url);
-    });
-    after(() => program.stop());
+    const run = programSuite({ AUDIOWAVE_ENCODER: encoder });
 
     for (const name of SOURCES) {
       test(`${name}: a video in, an MP3 out, a mail, a download`, async () => {
+        const { program, token, folder } = run;
         const source = await media(name);
         const id = await upload(program.url, token, source.path);
         const ended = await settled(program.url, token, id);
@@ -61,7 +52,7 @@ for (const encoder of ['ffmpeg', 'node-av'] as const) {
         const fid = /^File ID: ([0-9a-f]{24})$/m.exec(mail?.text ?? '')?.[1] ?? '';
         assert.ok(mail);
         assert.ok(mail.text.includes(basename(source.path)), 'the mail names the video');
-        const mp3 = join(folder(), `${name}.mp3`);
+        const mp3 = join(folder, `${name}.mp3`);
         await download(program.url, token, fid, mp3);
 
         const link = /^http\S+$/m.exec(mail.text)?.[0] ?? '';
