@@ -233,3 +233,8 @@ export function asAudiowaveError(error: unknown, fallback: ErrorCode = 'internal
 export function hasCode(error: unknown, ...codes: ErrorCode[]): error is AudiowaveError {
   return error instanceof AudiowaveError && codes.includes(error.code);
 }
+
+/** True where a store, the broker or the mail server is away: worth another try that costs no attempt. */
+export function isAway(error: unknown): boolean {
+  return hasCode(error, 'store.unavailable', 'store.full', 'broker.unavailable', 'mail.unavailable');
+}

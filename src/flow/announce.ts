@@ -2,6 +2,7 @@ import { markPublished, type Announcement, type Conversion } from '../domain/con
 import { FAILED_QUEUE, type MessageBody } from '../domain/messages.ts';
 import type { Broker } from '../ports/broker.ts';
 import type { ConversionStore } from '../ports/conversion-store.ts';
+import type { Logger } from '../ports/logger.ts';
 
 /** The queues that an installation uses; the first two names are the family's to choose. */
 export interface QueueNames {
@@ -16,12 +17,12 @@ export interface Announcer {
 }
 
 /** The queue on which an announcement travels. */
-export function queueOf(queues: QueueNames, announcement: Announcement): string {
+function queueOf(queues: QueueNames, announcement: Announcement): string {
   return announcement === 'failed' ? FAILED_QUEUE : queues[announcement];
 }
 
 /** The message of an announcement (drop-in contract, "RabbitMQ"). */
-export function announcementBody(conversion: Conversion, announcement: Announcement): MessageBody {
+function announcementBody(conversion: Conversion, announcement: Announcement): MessageBody {
   return {
     ...conversion.messageFields,
     video_fid: conversion.id,
@@ -46,4 +47,20 @@ export async function announce(
   });
   const since = conversion.unpublished.find((entry) => entry.announcement === announcement)?.since;
   await to.conversions.update(conversion.id, (current) => markPublished(current, announcement, since));
+}
+
+/** Announces; where that fails, the log says so, the record goes on owing it, and the sweeper publishes it later. */
+export async function announceOrLeave(
+  to: Announcer,
+  conversion: Conversion,
+  announcement: Announcement,
+  log: Logger,
+  signal?: AbortSignal,
+): Promise<void> {
+  try {
+    await announce(to, conversion, announcement, signal);
+  } catch (error) {
+    const { id: conversionId } = conversion;
+    log.warn({ err: error, conversionId, announcement }, 'announcement left to the sweeper');
+  }
 }

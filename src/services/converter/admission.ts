@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { claim, fail, failureOf, isLeased, newConversion, type Conversion } from '../../domain/conversion.ts';
-import { AudiowaveError, hasCode } from '../../domain/errors.ts';
+import { claim, fail, failureOf, isLeased, type Conversion } from '../../domain/conversion.ts';
+import { AudiowaveError } from '../../domain/errors.ts';
 import { parseFileId, type FileId } from '../../domain/ids.ts';
 import type { MessageBody, VideoUploaded } from '../../domain/messages.ts';
-import { announce } from '../../flow/announce.ts';
+import { adoptForeign } from '../../flow/adopt-foreign.ts';
+import { announce, announceOrLeave } from '../../flow/announce.ts';
 import type { Verdict } from '../../ports/broker.ts';
-import { announceOrLeave } from './announcements.ts';
 import type { ConverterDeps, ConverterOptions } from './converter.ts';
 
 /** Either the conversion is ours to do, claimed under our lease, or the message is answered already. */
@@ -55,21 +55,7 @@ async function adopt(
   message: VideoUploaded & MessageBody,
 ): Promise<Conversion> {
   const file = await deps.videos.stat(id);
-  const now = Date.now();
-  const fresh = newConversion({
-    id,
-    owner: message.username,
-    state: 'queued',
-    name: null,
-    source: { kind: 'foreign' },
-    lease: null,
-    now,
-  });
-  try {
-    await deps.conversions.create({ ...fresh, videoBytes: file?.sizeBytes ?? null });
-  } catch (error) {
-    if (!hasCode(error, 'conversion.exists')) throw error;
-  }
+  await adoptForeign(deps.conversions, { id, owner: message.username, bytes: file?.sizeBytes ?? null });
   const stored = await deps.conversions.find(id);
   if (stored === undefined)
     throw new AudiowaveError('store.unavailable', undefined, { detail: 'a new record is not there' });
@@ -128,7 +114,7 @@ async function giveUp(
     { conversionId: conversion.id, attempts: conversion.attempts, code: failure.code },
     'conversion given up',
   );
-  await announceOrLeave(deps, options.queues, failed, 'failed');
+  await announceOrLeave({ ...deps, queues: options.queues }, failed, 'failed', deps.log);
   return { kind: 'verdict', verdict: { kind: 'reject', reason: failure.code } };
 }
 

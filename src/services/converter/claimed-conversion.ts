@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { fail, failureOf, finish, handBack, type Conversion } from '../../domain/conversion.ts';
-import { asAudiowaveError, hasCode, type AudiowaveError } from '../../domain/errors.ts';
+import { asAudiowaveError, hasCode, isAway, type AudiowaveError } from '../../domain/errors.ts';
+import { announceOrLeave } from '../../flow/announce.ts';
+import { keepLease } from '../../flow/lease-keeper.ts';
 import type { Verdict } from '../../ports/broker.ts';
-import { announceOrLeave } from './announcements.ts';
 import type { ConverterDeps, ConverterOptions } from './converter.ts';
 import { encodeVideo, type EncodedVideo } from './encode-video.ts';
-import { keepLease } from './lease-keeper.ts';
-import { backoffMs, isAway } from './retries.ts';
+import { backoffMs } from './retries.ts';
 
 /** One claimed conversion, with what its steps need. */
 interface Claimed {
@@ -29,7 +29,7 @@ export async function convertClaimed(
 ): Promise<Verdict> {
   const holder = conversion.lease?.holder ?? '';
   const claimed: Claimed = { deps, options, conversion, holder, drain, startedAt: Date.now() };
-  const keeper = keepLease(deps.conversions, conversion, options, deps.log);
+  const keeper = keepLease(deps.conversions, conversion, { ...options, outlivesStore: false }, deps.log);
   try {
     const encoded = await encodeVideo(deps, conversion, {
       signal: AbortSignal.any([keeper.lost, drain]),
@@ -60,7 +60,7 @@ async function succeed(claimed: Claimed, encoded: EncodedVideo): Promise<Verdict
     return { kind: 'done' };
   }
   deps.log.info({ ...encoded, soundMs: durationMs, ...factsOf(claimed) }, 'conversion ready');
-  await announceOrLeave(deps, options.queues, ready, 'mp3');
+  await announceOrLeave({ ...deps, queues: options.queues }, ready, 'mp3', deps.log);
   return { kind: 'done' };
 }
 
@@ -86,7 +86,7 @@ async function failOrRetry(claimed: Claimed, cause: unknown): Promise<Verdict> {
   );
   if (failed === undefined) return { kind: 'done' };
   deps.log.info(facts, 'conversion failed');
-  await announceOrLeave(deps, options.queues, failed, 'failed');
+  await announceOrLeave({ ...deps, queues: options.queues }, failed, 'failed', deps.log);
   // What was tried again and again is a dead letter for the operator; what can't ever work is only its owner's affair.
   return error.retryable ? { kind: 'reject', reason: error.code } : { kind: 'done' };
 }

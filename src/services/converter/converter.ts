@@ -1,4 +1,4 @@
-import { hasCode, asAudiowaveError } from '../../domain/errors.ts';
+import { asAudiowaveError, hasCode, isAway } from '../../domain/errors.ts';
 import { parseMessage, VideoUploaded } from '../../domain/messages.ts';
 import type { QueueNames } from '../../flow/announce.ts';
 import type { AudioEngine } from '../../ports/audio-engine.ts';
@@ -9,7 +9,7 @@ import type { Logger } from '../../ports/logger.ts';
 import type { RunningRole } from '../../ports/role.ts';
 import { admit } from './admission.ts';
 import { convertClaimed } from './claimed-conversion.ts';
-import { backoffMs, isAway } from './retries.ts';
+import { backoffMs } from './retries.ts';
 
 export interface ConverterDeps {
   readonly conversions: ConversionStore;

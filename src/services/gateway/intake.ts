@@ -8,9 +8,9 @@ import {
 } from '../../domain/conversion.ts';
 import { AudiowaveError } from '../../domain/errors.ts';
 import { mintFileId, type FileId } from '../../domain/ids.ts';
-import { announce } from '../../flow/announce.ts';
+import { announceOrLeave } from '../../flow/announce.ts';
+import { keepLease, type LeaseKeeper } from '../../flow/lease-keeper.ts';
 import type { FileInfo, FileWriter } from '../../ports/file-store.ts';
-import { keepLease, type LeaseKeeper } from './lease-keeper.ts';
 import type { Run, RunningWork } from './running-work.ts';
 import type { GatewayDeps, GatewaySettings } from './settings.ts';
 
@@ -57,11 +57,11 @@ export class Intake {
     const conversion = newConversion({ id: this.id, owner, state, name, source, lease, now });
     await deps.conversions.create(conversion);
     this.#phase = 'recorded';
-    const { holder, leaseMs } = settings;
-    const onLost = (): void => {
+    const terms = { leaseMs: settings.leaseMs, renewMs: settings.leaseMs / 3, outlivesStore: true };
+    this.#keeper = keepLease(deps.conversions, conversion, terms, deps.log);
+    this.#keeper.lost.addEventListener('abort', () => {
       this.#run.abort(new AudiowaveError('audio.cancelled', 'The upload was cancelled.'));
-    };
-    this.#keeper = keepLease(deps.conversions, this.id, { holder, leaseMs, onLost }, deps.log);
+    });
     return conversion;
   }
 
@@ -117,12 +117,8 @@ export class Intake {
   /** Publishes; where the broker does not take it, the record goes on owing it and the sweeper tries again. */
   async announce(conversion: Conversion, announcement: 'video' | 'failed'): Promise<void> {
     const { deps, settings } = this.#context;
-    const to = { broker: deps.broker, conversions: deps.conversions, queues: settings.queues };
-    try {
-      await announce(to, conversion, announcement, AbortSignal.timeout(PUBLISH_DEADLINE_MS));
-    } catch (error) {
-      deps.log.warn({ err: error, conversionId: conversion.id, announcement }, 'not published yet');
-    }
+    const to = { ...deps, queues: settings.queues };
+    await announceOrLeave(to, conversion, announcement, deps.log, AbortSignal.timeout(PUBLISH_DEADLINE_MS));
   }
 
   async #discardBytes(): Promise<void> {

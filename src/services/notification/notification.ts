@@ -1,5 +1,5 @@
 import { settleMail, type Conversion } from '../../domain/conversion.ts';
-import { asAudiowaveError, hasCode } from '../../domain/errors.ts';
+import { asAudiowaveError, hasCode, isAway } from '../../domain/errors.ts';
 import type { FileId } from '../../domain/ids.ts';
 import type { Mail } from '../../domain/mail.ts';
 import { FAILED_QUEUE } from '../../domain/messages.ts';
@@ -147,7 +147,7 @@ function verdictOf({ log, options }: Context, delivery: Delivery, error: unknown
   const known = asAudiowaveError(error);
   log.warn({ err: error, code: known.code, messageId: delivery.messageId }, 'mail not sent');
   if (!known.retryable) return { kind: 'reject', reason: `${known.code}: ${known.detail ?? known.message}` };
-  if (hasCode(error, 'mail.unavailable', 'store.unavailable', 'store.full', 'broker.unavailable')) {
+  if (isAway(error)) {
     return { kind: 'retry', reason: known.code, delayMs: options.pauseMs, counted: false };
   }
   return { kind: 'retry', reason: known.code };

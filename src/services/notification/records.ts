@@ -1,7 +1,8 @@
-import { acceptForeign, newConversion, type Conversion } from '../../domain/conversion.ts';
-import { AudiowaveError, hasCode } from '../../domain/errors.ts';
+import { acceptForeign, type Conversion } from '../../domain/conversion.ts';
+import { AudiowaveError } from '../../domain/errors.ts';
 import { parseFileId, type FileId } from '../../domain/ids.ts';
 import { ConversionFailed, Mp3Ready, parseMessage, type MessageBody } from '../../domain/messages.ts';
+import { adoptForeign } from '../../flow/adopt-foreign.ts';
 import type { ConversionStore } from '../../ports/conversion-store.ts';
 
 /** The `ready` record of an `mp3` message; made or moved here where another implementation's converter did the work. */
@@ -11,7 +12,9 @@ export async function findReady(
 ): Promise<Conversion | undefined> {
   const message = parseMessage(Mp3Ready, body);
   const [id, mp3Fid] = [fileId(message.video_fid), fileId(message.mp3_fid)];
-  if ((await conversions.find(id)) === undefined) await adopt(conversions, id, message.username);
+  if ((await conversions.find(id)) === undefined) {
+    await adoptForeign(conversions, { id, owner: message.username, bytes: null });
+  }
   await conversions.update(id, (current) => acceptForeign(current, mp3Fid, Date.now()));
   const conversion = await conversions.find(id);
   return conversion?.state === 'ready' ? conversion : undefined;
@@ -24,17 +27,6 @@ export async function findFailed(
 ): Promise<Conversion | undefined> {
   const conversion = await conversions.find(fileId(parseMessage(ConversionFailed, body).video_fid));
   return conversion?.state === 'failed' ? conversion : undefined;
-}
-
-async function adopt(conversions: ConversionStore, id: FileId, owner: string): Promise<void> {
-  const source = { kind: 'foreign' } as const;
-  try {
-    await conversions.create(
-      newConversion({ id, owner, state: 'queued', name: null, source, lease: null, now: Date.now() }),
-    );
-  } catch (error) {
-    if (!hasCode(error, 'conversion.exists')) throw error;
-  }
 }
 
 function fileId(wire: string): FileId {

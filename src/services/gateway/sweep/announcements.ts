@@ -1,6 +1,6 @@
 import type { Announcement, Conversion } from '../../../domain/conversion.ts';
 import { hasCode } from '../../../domain/errors.ts';
-import { announce } from '../../../flow/announce.ts';
+import { announce, announceOrLeave } from '../../../flow/announce.ts';
 import { eachDue, type SweepContext } from './sweep-context.ts';
 
 const PUBLISH_DEADLINE_MS = 10_000;
@@ -39,7 +39,7 @@ export class AnnouncementSweep {
 
   async #publish(context: SweepContext, conversion: Conversion, announcement: Announcement): Promise<void> {
     try {
-      await announceWithin(context, conversion, announcement);
+      await announce(context.deps, conversion, announcement, publishSignal(context));
       context.report.published += 1;
     } catch (error) {
       // No broker ever takes this one; the others must not wait behind it.
@@ -55,18 +55,10 @@ export async function announceSoon(
   conversion: Conversion,
   announcement: Announcement,
 ): Promise<void> {
-  try {
-    await announceWithin(context, conversion, announcement);
-  } catch (error) {
-    context.deps.log.warn({ err: error, conversionId: conversion.id, announcement }, 'not published yet');
-  }
+  const { deps } = context;
+  await announceOrLeave(deps, conversion, announcement, deps.log, publishSignal(context));
 }
 
-function announceWithin(
-  { deps, stopping }: SweepContext,
-  conversion: Conversion,
-  announcement: Announcement,
-): Promise<void> {
-  const signal = AbortSignal.any([stopping, AbortSignal.timeout(PUBLISH_DEADLINE_MS)]);
-  return announce(deps, conversion, announcement, signal);
+function publishSignal({ stopping }: SweepContext): AbortSignal {
+  return AbortSignal.any([stopping, AbortSignal.timeout(PUBLISH_DEADLINE_MS)]);
 }

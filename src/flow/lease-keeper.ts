@@ -1,0 +1,80 @@
+import { renew, type Lease } from '../domain/conversion.ts';
+import { AudiowaveError, asAudiowaveError } from '../domain/errors.ts';
+import type { FileId } from '../domain/ids.ts';
+import type { ConversionStore } from '../ports/conversion-store.ts';
+import type { Logger } from '../ports/logger.ts';
+
+export interface LeaseKeeper {
+  /**
+   * Aborted when the record is no longer the holder's, with an AudiowaveError as its reason: `audio.cancelled` where the
+   * record says so (cancelled, removed or taken over); the store's error where the lease ran out unrenewed and
+   * {@link LeaseTerms.outlivesStore} is false.
+   */
+  readonly lost: AbortSignal;
+  /** The share that is encoded, 0 to 1, written with the next renewal. */
+  progress(share: number): void;
+  /** Ends the renewals; resolves when none runs any more. Harmless to call twice. */
+  stop(): Promise<void>;
+}
+
+export interface LeaseTerms {
+  readonly leaseMs: number;
+  /** From the end of one renewal to the beginning of the next. */
+  readonly renewMs: number;
+  /**
+   * True: while the store of records is away the work goes on, and whether the lease was lost meanwhile is found at the
+   * store's next answer.
+   */
+  readonly outlivesStore: boolean;
+}
+
+/** Keeps a record the holder's while its work runs. To be stopped, whatever happens. */
+export function keepLease(
+  conversions: ConversionStore,
+  record: { readonly id: FileId; readonly lease: Lease | null },
+  terms: LeaseTerms,
+  log: Logger,
+): LeaseKeeper {
+  const { id } = record;
+  const holder = record.lease?.holder ?? '';
+  const lost = new AbortController();
+  let leaseUntil = record.lease?.until ?? 0;
+  let share: number | null = null;
+  let isStopped = false;
+  let timer: NodeJS.Timeout | undefined;
+  let running: Promise<void> = Promise.resolve();
+
+  async function renewOnce(): Promise<void> {
+    const now = Date.now();
+    const lease = { holder, until: now + terms.leaseMs };
+    try {
+      const renewed = await conversions.update(id, (current) => renew(current, lease, share, now));
+      if (renewed === undefined) lost.abort(new AudiowaveError('audio.cancelled'));
+      else leaseUntil = lease.until;
+    } catch (error) {
+      log.warn({ err: error, conversionId: id }, 'lease not renewed');
+      if (terms.outlivesStore || Date.now() < leaseUntil) return;
+      lost.abort(asAudiowaveError(error, 'store.unavailable'));
+    }
+  }
+
+  function arm(): void {
+    if (isStopped || lost.signal.aborted) return;
+    timer = setTimeout(() => {
+      running = renewOnce().finally(arm);
+    }, terms.renewMs);
+  }
+
+  arm();
+  return {
+    lost: lost.signal,
+    progress: (next) => {
+      share = next;
+    },
+    stop: async () => {
+      isStopped = true;
+      clearTimeout(timer);
+      await running;
+    },
+  };
+}
