@@ -33,7 +33,12 @@ function bringPrograms(): void {
 
 bringPrograms();
 const files = process.argv.slice(2);
-const args = ['--test', '--test-concurrency=2', '--test-timeout=300000', ...(files.length > 0 ? files : ['tests/**/*.test.ts'])];
+const args = [
+  '--test',
+  '--test-concurrency=2',
+  '--test-timeout=300000',
+  ...(files.length > 0 ? files : ['tests/**/*.test.ts']),
+];
 const runner = spawn(process.execPath, args, { stdio: 'inherit' });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => runner.kill(signal));
 runner.on('exit', (code) => {
