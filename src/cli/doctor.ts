@@ -1,7 +1,7 @@
-import { constants } from 'node:fs';
-import { access, mkdir, statfs } from 'node:fs/promises';
+import { statfs } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { Config } from '../config/config.ts';
+import { prepareDataFolder } from '../host/data-folder.ts';
 import { dataFolderOf, portUrls } from '../host/profiles.ts';
 import { openEngine } from '../host/roles.ts';
 import { readArguments } from './usage.ts';
@@ -46,8 +46,7 @@ async function encoderFinding(config: Config): Promise<Finding> {
 async function dataFinding(config: Config): Promise<Finding> {
   const folder = dataFolderOf(config);
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    await access(folder, constants.R_OK | constants.W_OK);
+    await prepareDataFolder(folder);
     const { bavail, bsize } = await statfs(folder);
     const free = bavail * bsize;
     const gib = (bytes: number): string => `${(bytes / 1024 ** 3).toFixed(1)} GiB`;

@@ -26,9 +26,10 @@ export function explainStart(error: unknown, config: Config): unknown {
   if (cause.path !== undefined) {
     const { path, code, message: detail } = cause;
     const folder = dataFolderOf(config);
-    const message = path.startsWith(folder)
-      ? `Can't keep data in ${folder} (${code}); set AUDIOWAVE_DATA to a folder you may write to.`
-      : `Can't keep data in ${path} (${code}); correct the URL that names it.`;
+    const message =
+      path.startsWith(folder) || folder.startsWith(path)
+        ? `Can't keep data in ${folder} (${code}); set AUDIOWAVE_DATA to a folder you may write to.`
+        : `Can't keep data in ${path} (${code}); correct the URL that names it.`;
     return new AudiowaveError('config.invalid', message, { cause: error, detail });
   }
   return error;

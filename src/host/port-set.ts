@@ -7,8 +7,9 @@ import type { Mailer, Outbox } from '../ports/mailer.ts';
 import type { Check } from '../ports/role.ts';
 import type { UserStore } from '../ports/user-store.ts';
 import { ADAPTERS, openAdapter } from './adapters.ts';
+import { prepareDataFolder } from './data-folder.ts';
 import { withDeadline } from './deadline.ts';
-import { portUrls, type PortUrls } from './profiles.ts';
+import { dataFolderOf, portUrls, type PortUrls } from './profiles.ts';
 
 interface Opened {
   check(): Promise<void>;
@@ -20,11 +21,15 @@ const CLOSE_DEADLINE_MS = 5_000;
 
 /** The adapters of one process: each is opened when a role first asks for it, and closed in reverse order. */
 export class PortSet {
+  readonly #folder: string;
   readonly #urls: PortUrls;
   readonly #log: Logger;
   readonly #opened = new Map<keyof PortUrls, Promise<Opened>>();
 
+  #prepared: Promise<void> | undefined;
+
   constructor(config: Config, log: Logger) {
+    this.#folder = dataFolderOf(config);
     this.#urls = portUrls(config);
     this.#log = log;
   }
@@ -58,7 +63,8 @@ export class PortSet {
   #open<P extends Opened>(name: keyof PortUrls, open: () => Promise<P>): Promise<P> {
     const existing = this.#opened.get(name) as Promise<P> | undefined;
     if (existing !== undefined) return existing;
-    const opening = open();
+    this.#prepared ??= prepareDataFolder(this.#folder);
+    const opening = this.#prepared.then(open);
     this.#opened.set(name, opening);
     return opening;
   }
@@ -73,7 +79,11 @@ export class PortSet {
     for (const [name, opening] of [...this.#opened].reverse()) {
       try {
         await withDeadline(
-          opening.then((adapter) => adapter.close()),
+          opening.then(
+            (adapter) => adapter.close(),
+            // Its caller knows that it did not open.
+            () => undefined,
+          ),
           CLOSE_DEADLINE_MS,
         );
       } catch (error) {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { readdir, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import type { Config } from '../../../src/config/config.ts';
-import { AudiowaveError } from '../../../src/domain/errors.ts';
+import { AudiowaveError, hasCode } from '../../../src/domain/errors.ts';
 import { openAccounts } from '../../../src/host/accounts.ts';
 import { startHost } from '../../../src/host/host.ts';
 import { ROLE_NAMES, type RoleName } from '../../../src/host/roles.ts';
@@ -71,9 +71,11 @@ test('an address that is not one of this machine is told with its settings', asy
 test('a data folder that can be none is told with its setting', async (t) => {
   const file = join(await tempFolder(t), 'file');
   await writeFile(file, '');
-  for (const folder of [file, join(file, 'below')]) {
+  // Below /proc a folder can't be made, though the folder above is there.
+  for (const folder of [file, join(file, 'below'), '/proc', '/proc/audiowave/data']) {
     for (const roles of [ROLE_NAMES, ['converter'], ['notification']] as const) {
-      const [code, message] = await startError(await testConfig(t, { AUDIOWAVE_DATA: folder }), roles);
+      const config = await testConfig(t, { AUDIOWAVE_DATA: folder });
+      const [code, message] = await startError(config, roles);
       assert.equal(code, 'config.invalid', message);
       assert.ok(
         message.startsWith(`Can't keep data in ${folder} (`) && message.includes('AUDIOWAVE_DATA'),
@@ -81,6 +83,21 @@ test('a data folder that can be none is told with its setting', async (t) => {
       );
     }
   }
+});
+
+test('accounts in a data folder that can be none are told of it, too', async (t) => {
+  const config = await testConfig(t, { AUDIOWAVE_DATA: '/proc/audiowave' });
+  await assert.rejects(openAccounts(config, recordedLog()), (error) => hasCode(error, 'config.invalid'));
+});
+
+test('a data folder that is not there is made, for its owner only', async (t) => {
+  const folder = join(await tempFolder(t), 'a', 'b');
+  await runHost(t, await testConfig(t, { AUDIOWAVE_DATA: folder }), ['notification']);
+  assert.equal((await stat(folder)).mode & 0o777, 0o700);
+  assert.deepEqual(
+    (await readdir(folder)).filter((name) => name.startsWith('.')),
+    [],
+  );
 });
 
 test('a URL whose scheme nobody speaks is refused with the schemes that are known', async (t) => {
