@@ -234,7 +234,14 @@ export function hasCode(error: unknown, ...codes: ErrorCode[]): error is Audiowa
   return error instanceof AudiowaveError && codes.includes(error.code);
 }
 
-/** True where a store, the broker or the mail server is away: worth another try that costs no attempt. */
+/** True where a store, the broker, the mail server or the encoder program is away: worth another try that costs no attempt. */
 export function isAway(error: unknown): boolean {
-  return hasCode(error, 'store.unavailable', 'store.full', 'broker.unavailable', 'mail.unavailable');
+  return hasCode(
+    error,
+    'store.unavailable',
+    'store.full',
+    'broker.unavailable',
+    'mail.unavailable',
+    'audio.encoder-missing',
+  );
 }

@@ -40,7 +40,7 @@ export class Program {
     const env = environmentOf({
       AUDIOWAVE_DATA: dataFolder,
       AUDIOWAVE_PORT: '0',
-      AUTH_PORT: '0',
+      AUDIOWAVE_AUTH_PORT: '0',
       MIN_FREE_DISK: '1MiB',
       ...settings,
     });

@@ -195,14 +195,19 @@ for (const store of ['videos', 'mp3s'] as const) {
   });
 }
 
-test('a full disk fails no conversion: it is tried again, uncounted', async (t) => {
-  const full = failing(new AudiowaveError('store.full'));
-  const stage = await converterStage(t, new ScriptedEngine(full, full, full), { maxAttempts: 2 });
-  const id = await storeUpload(stage);
-  await send(stage, id);
-  assert.equal((await record(stage, id, 'ready', isReady)).attempts, 1);
-  await onlyMp3(stage);
-});
+for (const [code, what] of [
+  ['store.full', 'a full disk'],
+  ['audio.encoder-missing', 'a missing encoder program'],
+] as const) {
+  test(`${what} fails no conversion: it is tried again, uncounted`, async (t) => {
+    const full = failing(new AudiowaveError(code));
+    const stage = await converterStage(t, new ScriptedEngine(full, full, full), { maxAttempts: 2 });
+    const id = await storeUpload(stage);
+    await send(stage, id);
+    assert.equal((await record(stage, id, 'ready', isReady)).attempts, 1);
+    await onlyMp3(stage);
+  });
+}
 
 test('the broker away when the end is announced: the record owes it', async (t) => {
   const stage = await converterStage(
