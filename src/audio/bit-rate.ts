@@ -27,14 +27,14 @@ export type EncodingChoice =
     };
 
 /** Bit rates of MPEG-1 layer III in kbit/s (ISO/IEC 11172-3, 2.4.2.3). */
-const MPEG_1_RATES = [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320] as const;
+export const MPEG_1_RATES = [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320] as const;
 /** Bit rates of MPEG-2 layer III, low sampling frequencies (ISO/IEC 13818-3, 2.4.2.3). */
-const MPEG_2_RATES = [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160] as const;
+export const MPEG_2_RATES = [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160] as const;
 /** MPEG-2.5 is no standard; LAME and its decoders take the MPEG-2 rates up to 64. */
 const MPEG_25_RATES = [8, 16, 24, 32, 40, 48, 56, 64] as const;
 
 /** Every sample rate that an MP3 can have, ascending, in Hz. */
-export const MP3_SAMPLE_RATES = [8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000] as const;
+const MP3_SAMPLE_RATES = [8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000] as const;
 
 /** Every bit rate that some MP3 can have, ascending, in kbit/s. */
 export const MP3_BITRATES: readonly number[] = [...new Set([...MPEG_1_RATES, ...MPEG_2_RATES])].sort(

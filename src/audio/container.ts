@@ -27,8 +27,11 @@ export async function inspectContainer(file: ByteReader): Promise<ContainerFacts
     const { truncated, indexMissing, soundSeconds } = await inspectMp4(file);
     return { kind: 'mp4', truncated, indexMissing, soundSeconds };
   }
-  return facts('unknown', undefined);
+  return UNKNOWN_CONTAINER;
 }
+
+/** Of a file whose structure could not be looked at. */
+export const UNKNOWN_CONTAINER: ContainerFacts = facts('unknown', undefined);
 
 function facts(kind: ContainerFacts['kind'], truncated: boolean | undefined): ContainerFacts {
   return { kind, truncated, indexMissing: false, soundSeconds: undefined };

@@ -2,7 +2,7 @@ import type { AudioOptions } from '../domain/audio-options.ts';
 import { asAudiowaveError, AudiowaveError } from '../domain/errors.ts';
 import type { AudioRequest, AudioResult } from '../ports/audio-engine.ts';
 import { chooseBitrate, type EncodingChoice } from './bit-rate.ts';
-import { HEAD_BYTES, inspectContainer, type ContainerFacts } from './container.ts';
+import { HEAD_BYTES, inspectContainer, UNKNOWN_CONTAINER, type ContainerFacts } from './container.ts';
 import type { EncoderExit } from './encoder-process.ts';
 import { EncoderRun } from './encoder-run.ts';
 import type { Encoder, Told } from './encoder.ts';
@@ -27,7 +27,7 @@ export async function encode(
   const verdict = verdictBeforeStart(file.sizeBytes, await file.readAt(0, HEAD_BYTES));
   if (verdict !== undefined) throw verdict;
   // Looked at while the program works: only the end needs to know.
-  const container = inspectContainer(file).catch((): ContainerFacts => UNKNOWN_CONTAINER);
+  const container = inspectContainer(file).catch(() => UNKNOWN_CONTAINER);
   const encoding = new Encoding(request, file, encoder, limits);
   try {
     return await encoding.run(container);
@@ -37,12 +37,6 @@ export async function encode(
   }
 }
 
-const UNKNOWN_CONTAINER: ContainerFacts = {
-  kind: 'unknown',
-  truncated: undefined,
-  indexMissing: false,
-  soundSeconds: undefined,
-};
 /** A decoder drops these after LAME's delay (ISO/IEC 11172-3 decoders: 528 + 1). */
 const DECODER_DELAY = 529;
 /** One frame of the codecs in MP4 holds at most this many samples. */

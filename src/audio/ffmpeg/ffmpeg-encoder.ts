@@ -1,11 +1,9 @@
 import type { AudioOptions } from '../../domain/audio-options.ts';
 import type { EncodingChoice } from '../bit-rate.ts';
+import { DEMUXERS } from '../demuxers.ts';
 import type { Encoder, EncoderCommand } from '../encoder.ts';
 import { FfmpegReader } from './ffmpeg-reader.ts';
 
-/** Containers whose sound we read. What is not here (playlists, scripts, images, devices) ffmpeg must not even open. */
-const CONTAINERS =
-  'mov,matroska,avi,flv,mpegts,mpeg,asf,ogg,wav,w64,aiff,caf,mp3,aac,ac3,eac3,flac,amr,mxf,rm,dv';
 const ADDRESS_SPACE_KIB = 2 * 1024 * 1024;
 
 /** The ffmpeg of this machine, 4.4 or newer (`-stats_period`). */
@@ -48,7 +46,16 @@ export function ffmpegArguments(options: AudioOptions, choice: EncodingChoice | 
       '-stats_period',
       '0.2',
     ],
-    ...['-protocol_whitelist', 'file', '-format_whitelist', CONTAINERS, '-threads', '1', '-i', '/dev/fd/0'],
+    ...[
+      '-protocol_whitelist',
+      'file',
+      '-format_whitelist',
+      DEMUXERS.join(','),
+      '-threads',
+      '1',
+      '-i',
+      '/dev/fd/0',
+    ],
     ...['-map', '0:a:0', '-vn', '-sn', '-dn', '-map_metadata', '-1', '-map_chapters', '-1'],
     ...['-c:a', 'libmp3lame', ...quality, ...shape, '-threads', '1'],
     ...[

@@ -1,3 +1,5 @@
+import { MPEG_1_RATES, MPEG_2_RATES } from '../bit-rate.ts';
+
 /** What the four header bytes of an MP3 frame say (ISO/IEC 11172-3, 2.4.1.3 and 2.4.2.3; ISO/IEC 13818-3, 2.4.2.3). */
 export interface FrameHeader {
   readonly sampleRateHz: number;
@@ -11,8 +13,9 @@ export interface FrameHeader {
   readonly lengthBytes: number;
 }
 
-const MPEG_1_KBPS = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
-const MPEG_2_KBPS = [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160];
+/** By the bit rate index of a header; index 0 is free format. */
+const MPEG_1_KBPS = [0, ...MPEG_1_RATES];
+const MPEG_2_KBPS = [0, ...MPEG_2_RATES];
 const MPEG_1_HZ = [44100, 48000, 32000];
 const SYNC_WORD = 0x7ff;
 const LAYER_3 = 1;

@@ -10,7 +10,8 @@ import {
 } from 'node-av/constants';
 import { Codec, Dictionary, FormatContext, InputFormat, IOContext, type Stream } from 'node-av/lib';
 import { AudiowaveError } from '../../domain/errors.ts';
-import { DECODERS, DEMUXERS } from './allowed.ts';
+import { DEMUXERS } from '../demuxers.ts';
+import { DECODERS } from './decoders.ts';
 import type { WorkerLog } from './worker-log.ts';
 
 const READ_BYTES = 256 * 1024;

@@ -1,11 +1,4 @@
-/**
- * Demuxers that may open a source: video and sound files. Playlists, scripts, images, devices and everything that
- * leads to another file or to the network is left out.
- */
-export const DEMUXERS =
-  'mov,matroska,avi,flv,mpegts,mpeg,asf,ogg,wav,w64,aiff,caf,mp3,aac,ac3,eac3,flac,amr,mxf,rm,dv'.split(',');
-
-/** Decoders that may run: the sound codecs of these containers, and none for pictures. */
+/** FFmpeg's decoders that may run: the sound codecs of the containers that we open, and none for pictures. */
 export const DECODERS = [
   ...[
     'aac',
