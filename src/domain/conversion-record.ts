@@ -38,7 +38,7 @@ export function sweepKeys(c: Conversion): SweepKeys {
 }
 
 /** The most records on one page of a list. */
-export const MAX_PAGE = 100;
+const MAX_PAGE = 100;
 
 /** Throws `request.malformed` unless `limit` is a whole number from 1 to {@link MAX_PAGE}. */
 export function checkPageLimit(limit: number): void {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Config } from '../config/config.ts';
+import { listeningUrl } from '../domain/listening-url.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Readiness, RunningRole } from '../ports/role.ts';
 import { withDeadline } from './deadline.ts';
@@ -48,7 +49,7 @@ export async function startHost(config: Config, roles: readonly RoleName[], log:
     auth: () => (auth ??= openAuth(config, ports, log)),
     together: new Set(roles),
     holder: `${hostname()}-${String(process.pid)}-${randomBytes(4).toString('hex')}`,
-    publicUrl: config.publicUrl ?? httpUrl(config.host, config.port),
+    publicUrl: config.publicUrl ?? listeningUrl(config.host, config.port),
   };
   try {
     for (const name of ROLE_NAMES.filter((known) => roles.includes(known))) {
@@ -77,10 +78,4 @@ async function stopAll(
       log.warn({ err: error, role: name }, 'role not stopped cleanly');
     }
   }
-}
-
-/** What a listening address looks like to a person's browser. */
-function httpUrl(host: string, port: number): string {
-  const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
-  return `http://${name.includes(':') ? `[${name}]` : name}:${String(port)}`;
 }

@@ -12,7 +12,7 @@ export interface PortUrls {
 }
 
 /** Which adapters stand behind the ports where no URL says otherwise. */
-export const PROFILES = {
+const PROFILES = {
   embedded: (dataFolder: string): PortUrls => ({
     users: `sqlite:${join(dataFolder, 'users.sqlite')}`,
     conversions: `sqlite:${join(dataFolder, 'conversions.sqlite')}`,

@@ -1,7 +1,6 @@
-import { randomUUID } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { AudiowaveError } from '../../domain/errors.ts';
+import { requestIdOf } from '../../domain/request-id.ts';
 import type { AuthApi } from '../../ports/auth-api.ts';
 import type { Logger } from '../../ports/logger.ts';
 import type { Readiness, RunningRole } from '../../ports/role.ts';
@@ -57,24 +56,13 @@ function makeApp(trustedProxies: readonly string[]): FastifyInstance {
       requestTimeout: REQUEST_TIMEOUT_MS,
       forceCloseConnections: 'idle',
       requestIdHeader: false,
-      genReqId: requestId,
+      genReqId: (request) => requestIdOf(request.headers['x-request-id']),
       frameworkErrors: (_error, _request, reply) => void sendText(reply, 400, 'bad request'),
     });
   } catch (error) {
-    throw new AudiowaveError(
-      'config.invalid',
-      'TRUSTED_PROXIES holds something that is no address or CIDR.',
-      {
-        cause: error,
-      },
-    );
+    const message = 'TRUSTED_PROXIES holds something that is no address or CIDR.';
+    throw new AudiowaveError('config.invalid', message, { cause: error });
   }
-}
-
-/** The client's own request id where it is a sane one. */
-function requestId(request: Pick<IncomingMessage, 'headers'>): string {
-  const given = request.headers['x-request-id'];
-  return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
 }
 
 /**

@@ -5,7 +5,7 @@ import type { Claims } from '../../domain/user.ts';
 import type { AuthApi } from '../../ports/auth-api.ts';
 
 /** How long auth may take to answer. */
-export const AUTH_DEADLINE_MS = 10_000;
+const AUTH_DEADLINE_MS = 10_000;
 
 /** Runs a question to auth; where it does not answer in time, that is `store.unavailable`. */
 export async function askAuth<T>(ask: (signal: AbortSignal) => Promise<T>): Promise<T> {

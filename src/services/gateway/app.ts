@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto';
-import type { IncomingMessage, Server } from 'node:http';
+import type { Server } from 'node:http';
 import { TypeBoxValidatorCompiler, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import { AudiowaveError } from '../../domain/errors.ts';
+import { requestIdOf } from '../../domain/request-id.ts';
 import { addDownloadRoutes } from './download/routes.ts';
 import type { App, Edge } from './edge.ts';
 import { answerWithError, errorHandler } from './errors.ts';
@@ -59,7 +59,7 @@ function makeFastify(edge: Edge, servers: Server[]): App {
       return503OnClosing: false,
       forceCloseConnections: 'idle',
       requestIdHeader: false,
-      genReqId: requestId,
+      genReqId: (request) => requestIdOf(request.headers['x-request-id']),
       frameworkErrors: (_error, request, reply) => {
         reply.header('x-request-id', request.id);
         answerWithError(new AudiowaveError('request.not-found'), request, reply);
@@ -71,18 +71,9 @@ function makeFastify(edge: Edge, servers: Server[]): App {
       },
     }).withTypeProvider<TypeBoxTypeProvider>();
   } catch (cause) {
-    throw new AudiowaveError(
-      'config.invalid',
-      'TRUSTED_PROXIES holds something that is no address or CIDR.',
-      { cause },
-    );
+    const message = 'TRUSTED_PROXIES holds something that is no address or CIDR.';
+    throw new AudiowaveError('config.invalid', message, { cause });
   }
-}
-
-/** The client's own request id where it is a sane one. */
-function requestId(request: Pick<IncomingMessage, 'headers'>): string {
-  const given = request.headers['x-request-id'];
-  return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
 }
 
 function addRequestHooks(app: App, edge: Edge, routes: KnownRoutes): void {

@@ -4,13 +4,13 @@ import type { Logger } from '../../ports/logger.ts';
 import { plainAnswerOf, statusOf } from './statuses.ts';
 
 /** What a problem says of one field (RFC 9457, 3.2). */
-export interface FieldProblem {
+interface FieldProblem {
   readonly path: string;
   readonly message: string;
 }
 
 /** A request whose fields are not of the form their schema says. */
-export class MalformedFields extends AudiowaveError {
+class MalformedFields extends AudiowaveError {
   readonly fields: readonly FieldProblem[];
 
   constructor(fields: readonly FieldProblem[]) {
@@ -39,7 +39,7 @@ interface FrameworkError {
 }
 
 /** Fastify's own errors in our words; its answers are not of our contract's form. */
-export function inOurWords(error: unknown): AudiowaveError {
+function inOurWords(error: unknown): AudiowaveError {
   if (error instanceof AudiowaveError) return error;
   const { code, statusCode, validation, validationContext } = (error ?? {}) as FrameworkError;
   if (validation !== undefined) {
@@ -63,7 +63,7 @@ export function inOurWords(error: unknown): AudiowaveError {
 }
 
 /** True where errors are problem+json. */
-export function isApiPath(url: string | undefined): boolean {
+function isApiPath(url: string | undefined): boolean {
   return /^\/api(?:[/?]|$)/.test(url ?? '');
 }
 

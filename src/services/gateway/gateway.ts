@@ -1,6 +1,7 @@
 import type { Server } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AudiowaveError } from '../../domain/errors.ts';
+import { listeningUrl } from '../../domain/listening-url.ts';
 import type { RunningRole } from '../../ports/role.ts';
 import { makeApp } from './app.ts';
 import type { App, Edge } from './edge.ts';
@@ -49,13 +50,10 @@ async function listen(app: App, { host, port }: GatewayOptions): Promise<string>
   return urlOf(app, host);
 }
 
-/** Where a browser on this machine finds it: an address that stands for all is shown as the loopback. */
+/** With the port that was taken where any free one was asked for. */
 function urlOf(app: App, host: string): string {
   const address = app.server.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
-  const names: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '[::1]' };
-  const name = names[host] ?? (host.includes(':') ? `[${host}]` : host);
-  return `http://${name}:${String(port)}`;
+  return listeningUrl(host, typeof address === 'object' && address !== null ? address.port : 0);
 }
 
 async function stop(app: App, servers: readonly Server[], work: RunningWork, graceMs: number): Promise<void> {

@@ -3,7 +3,7 @@ import { AudiowaveError } from '../../domain/errors.ts';
 import { askForBody } from './unread-body.ts';
 
 /** The largest JSON body of any route, in bytes. */
-export const MAX_JSON_BYTES = 16 * 1024;
+const MAX_JSON_BYTES = 16 * 1024;
 const JSON_DEADLINE_MS = 15_000;
 
 /** The JSON of a body: `request.too-large` above 16 KiB, `request.malformed` where it is none or does not come in time. */

@@ -1,5 +1,5 @@
 /** The longest name that is kept, in bytes of UTF-8: what file systems take. */
-export const MAX_NAME_BYTES = 255;
+const MAX_NAME_BYTES = 255;
 
 // Control characters could break a header or a terminal; the directional ones turn "exe.mp4" into something else.
 const UNWANTED = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu;
