@@ -6,7 +6,7 @@ export function systemCode(error: unknown): string | undefined {
 }
 
 /** True where the error says that there is no such file or folder. */
-export function isMissing(error: unknown): boolean {
+function isMissing(error: unknown): boolean {
   return systemCode(error) === 'ENOENT';
 }
 

@@ -1,6 +1,7 @@
 import { open, stat, type FileHandle } from 'node:fs/promises';
 import { AudiowaveError } from '../../domain/errors.ts';
 import type { FileId } from '../../domain/ids.ts';
+import { rangeOf } from '../../ports/file-range.ts';
 import type { ReadOptions } from '../../ports/file-store.ts';
 import { asDiskWork, unlessMissing } from './disk-errors.ts';
 import type { Folders } from './folders.ts';
@@ -10,15 +11,6 @@ const CHUNK_BYTES = 256 * 1024;
 
 /** How soon a follower sees what another process has written. */
 const POLL_MS = 100;
-
-/** First and last byte to read, both inclusive. A TypeError where they are no range at all. */
-function rangeOf(options: ReadOptions): { start: number; end: number } {
-  const { start = 0, end = Number.MAX_SAFE_INTEGER } = options;
-  if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start < 0 || end < start) {
-    throw new TypeError('A range has a start of 0 or more and an end that is not before it.');
-  }
-  return { start, end };
-}
 
 function checkRange(start: number, sizeBytes: number): void {
   // All of an empty file is nothing; that is no unsatisfiable range.

@@ -1,5 +1,6 @@
 import { AudiowaveError } from '../../domain/errors.ts';
 import { assertFileId, type FileId } from '../../domain/ids.ts';
+import { rangeOf } from '../../ports/file-range.ts';
 import type { FileInfo, FileStore, FileWriter, ReadOptions } from '../../ports/file-store.ts';
 import { MemoryFile, MemoryFileWriter, promised } from './file.ts';
 
@@ -23,10 +24,8 @@ export class MemoryFileStore implements FileStore {
   }
 
   async *read(id: FileId, options: ReadOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
-    const { start = 0, end = Number.MAX_SAFE_INTEGER, follow = false, signal } = options;
-    if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start < 0 || end < start) {
-      throw new TypeError('A range has a start of 0 or more and an end that is not before it.');
-    }
+    const { follow = false, signal } = options;
+    const { start, end } = rangeOf(options);
     signal?.throwIfAborted();
     const file = follow ? this.#any(id) : this.#whole(id);
     if (file === undefined) throw new AudiowaveError('file.unknown');

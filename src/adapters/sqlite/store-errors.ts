@@ -9,18 +9,13 @@ const SQLITE_FULL = 13;
  * any other error stays what it is.
  */
 export function answer<T>(work: () => T): Promise<T> {
-  return new Promise((resolve) => {
-    resolve(withStoreErrors(work));
+  return new Promise((resolve, reject) => {
+    try {
+      resolve(work());
+    } catch (error) {
+      reject(isDriverError(error) ? storeError(error) : (error as Error));
+    }
   });
-}
-
-/** As {@link answer}, without the promise. */
-export function withStoreErrors<T>(work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    throw isDriverError(error) ? storeError(error) : error;
-  }
 }
 
 /** Opens a database by `work`; whatever goes wrong there, the file system's errors too, is the store's. */
