@@ -8,7 +8,7 @@ import { DiskFileWriter } from '../../src/adapters/disk/file-writer.ts';
 import { Folders } from '../../src/adapters/disk/folders.ts';
 import { hasCode, type ErrorCode } from '../../src/domain/errors.ts';
 import { mintFileId, type FileId } from '../../src/domain/ids.ts';
-import { storeAll } from '../../src/flow/store-all.ts';
+import { storeAll } from '../support/store-all.ts';
 import { collect, patternBytes, pieces, streamed } from '../support/bytes.ts';
 import { tempFolder } from '../support/temp.ts';
 

@@ -3,7 +3,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import assert from 'node:assert/strict';
 import { mintFileId } from '../../../src/domain/ids.ts';
-import { storeAll } from '../../../src/flow/store-all.ts';
+import { storeAll } from '../../support/store-all.ts';
 import { collect, patternBytes } from '../../support/bytes.ts';
 import { failsWith, GRID_CHUNK, KiB, put, type Clause, type FileStoreExcuses } from './clause.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { hasCode, type ErrorCode } from '../../../src/domain/errors.ts';
 import type { FileId } from '../../../src/domain/ids.ts';
-import { storeAll } from '../../../src/flow/store-all.ts';
+import { storeAll } from '../../support/store-all.ts';
 import type { FileInfo, FileStore } from '../../../src/ports/file-store.ts';
 import { collect, pieces, streamed } from '../../support/bytes.ts';
 import { eventually } from '../../support/eventually.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { mintFileId } from '../../../src/domain/ids.ts';
-import { storeAll } from '../../../src/flow/store-all.ts';
+import { storeAll } from '../../support/store-all.ts';
 import type { FileStore, FileWriter } from '../../../src/ports/file-store.ts';
 import { collect, patternBytes, pieces, sha256, streamed } from '../../support/bytes.ts';
 import { eventually } from '../../support/eventually.ts';

@@ -1,5 +1,5 @@
-import type { FileId } from '../domain/ids.ts';
-import type { FileInfo, FileStore } from '../ports/file-store.ts';
+import type { FileId } from '../../src/domain/ids.ts';
+import type { FileInfo, FileStore } from '../../src/ports/file-store.ts';
 
 /** Writes all of `source` and commits. Whatever fails, nothing is left; the source is told to stop (its iterator's return()). */
 export async function storeAll(
