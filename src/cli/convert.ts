@@ -1,7 +1,7 @@
 import { createWriteStream } from 'node:fs';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
-import { basename, extname, join } from 'node:path';
+import { basename, extname, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { AudioOptions } from '../domain/audio-options.ts';
 import { DEFAULT_AUDIO_OPTIONS } from '../domain/audio-options.ts';
@@ -68,11 +68,29 @@ async function plan(from: readonly string[], output: unknown, overwrite: boolean
   if (first === undefined) throw new UsageError('Name a video to convert, or "-" for standard input.');
   if (from.filter((one) => one === '-').length > 1)
     throw new UsageError('Standard input can be converted once only.');
-  if (typeof output !== 'string') return from.map((one) => ({ from: one, to: mp3Name(one), overwrite }));
-  if (await isFolder(output))
-    return from.map((one) => ({ from: one, to: join(output, basename(mp3Name(one))), overwrite }));
-  if (from.length > 1) throw new UsageError('With several videos -o must name a folder that is there.');
-  return [{ from: first, to: output, overwrite }];
+  const folder = typeof output === 'string' && (await isFolder(output)) ? output : undefined;
+  if (typeof output === 'string' && folder === undefined) {
+    if (from.length > 1) throw new UsageError('With several videos -o must name a folder that is there.');
+    return [{ from: first, to: output, overwrite }];
+  }
+  const works = from.map((one) => ({ from: one, to: mp3Path(one, folder), overwrite }));
+  refuseDoubles(works);
+  return works;
+}
+
+function mp3Path(from: string, folder: string | undefined): string {
+  return folder === undefined ? mp3Name(from) : join(folder, basename(mp3Name(from)));
+}
+
+/** One of two would overwrite the other, or fail after its work is done. */
+function refuseDoubles(works: readonly Work[]): void {
+  const taken = new Set<string>();
+  for (const { to } of works) {
+    const path = resolve(to);
+    if (taken.has(path))
+      throw new UsageError(`Two of the videos would become ${to}; convert them one by one with -o.`);
+    taken.add(path);
+  }
 }
 
 function mp3Name(from: string): string {

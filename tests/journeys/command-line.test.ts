@@ -199,6 +199,7 @@ suite('audiowave convert', () => {
       ['a.mp4', '--bitrate', '1000k'],
       ['a.mp4', '--vbr', '12'],
       ['a.mp4', 'b.mp4', '-o', 'c.mp3'],
+      ['talk.mp4', 'talk.mkv'],
       ['--what'],
     ]) {
       const ran = await audiowave(['convert', ...args]);
