@@ -31,7 +31,13 @@ export function addAccountRoutes(app: App, edge: Edge): void {
       doc: {
         summary: 'Log in',
         access: 'public',
-        errors: ['request.malformed', 'auth.invalid-credentials', 'auth.too-many-attempts', 'auth.busy'],
+        errors: [
+          'request.malformed',
+          'request.too-large',
+          'auth.invalid-credentials',
+          'auth.too-many-attempts',
+          'auth.busy',
+        ],
       },
     },
     handler: async (request, reply) => {
@@ -53,6 +59,7 @@ export function addAccountRoutes(app: App, edge: Edge): void {
         access: 'public',
         errors: [
           'request.malformed',
+          'request.too-large',
           'auth.registration-closed',
           'auth.too-many-attempts',
           'auth.busy',

@@ -12,6 +12,7 @@ import { hasMp3, viewConversion } from './conversion-view.ts';
 import { ConversionList, ConversionView, IdParams, Link, ListQuery } from './schemas.ts';
 
 const DEFAULT_LIMIT = 20;
+const MP3_REMOVED = { 410: { description: 'The MP3 was removed.', types: ['application/problem+json'] } };
 
 /** Lists, shows, cancels and removes the caller's conversions, and hands out their MP3s. */
 export function addConversionRoutes(app: App, edge: Edge): void {
@@ -73,7 +74,7 @@ export function addConversionRoutes(app: App, edge: Edge): void {
           200: { description: 'The whole MP3.', types: ['audio/mpeg'] },
           206: { description: 'The range that was asked for.', types: ['audio/mpeg'] },
           304: { description: 'The copy with this ETag is still good.', types: [] },
-          410: { description: 'The MP3 was removed.', types: ['application/problem+json'] },
+          ...MP3_REMOVED,
         },
       },
     },
@@ -94,6 +95,7 @@ export function addConversionRoutes(app: App, edge: Edge): void {
         summary: 'A link that downloads the MP3 without a login, for a time',
         access: 'token',
         errors: ['conversion.unknown', 'conversion.not-ready'],
+        media: MP3_REMOVED,
       },
     },
     handler: async (request, reply) => {

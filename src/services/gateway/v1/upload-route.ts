@@ -22,6 +22,7 @@ export function addUploadV1Route(app: App, edge: Edge): void {
           'upload.stalled',
           'import.url-required',
           'import.url-not-allowed',
+          'import.failed',
           'request.too-large',
           'audio.cancelled',
           'store.full',
