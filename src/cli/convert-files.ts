@@ -69,7 +69,14 @@ export async function createMp3File(path: string, overwrite: boolean): Promise<M
       });
     },
     copyTo: async (output) => {
-      await pipeline(createReadStream(draft), output, { end: false });
+      await pipeline(createReadStream(draft), output, { end: false }).catch((error: unknown) => {
+        if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error;
+        throw new AudiowaveError(
+          'store.unavailable',
+          'The reader of standard output went away before it had the whole MP3.',
+          { cause: error },
+        );
+      });
     },
     discard: async () => {
       await handle.close().catch(() => undefined);

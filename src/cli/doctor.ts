@@ -1,6 +1,7 @@
 import { statfs } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { Config } from '../config/config.ts';
+import { AudiowaveError } from '../domain/errors.ts';
 import { prepareDataFolder } from '../host/data-folder.ts';
 import { dataFolderOf, portUrls } from '../host/profiles.ts';
 import { openEngine } from '../host/roles.ts';
@@ -39,8 +40,20 @@ async function encoderFinding(config: Config): Promise<Finding> {
       what: `Encoder: node-av ${version}, which npm brought. An ffmpeg with libmp3lame on the PATH is faster: apt-get install ffmpeg`,
     };
   } catch (error) {
-    return { level: 'problem', what: `Encoder: ${messageOf(error)}` };
+    return { level: 'problem', what: `Encoder: ${messageOf(error)}${whyOf(error)} ${encoderRemedy(config)}` };
   }
+}
+
+/** What was tried; the message alone does not tell it. */
+function whyOf(error: unknown): string {
+  return error instanceof AudiowaveError && error.detail !== undefined ? ` (${error.detail})` : '';
+}
+
+/** Who names an ffmpeg gets no other. */
+function encoderRemedy({ encoder, ffmpegPath }: Config): string {
+  return ffmpegPath !== undefined && encoder !== 'node-av'
+    ? 'Set AUDIOWAVE_FFMPEG to an ffmpeg with libmp3lame, or unset it.'
+    : 'Install ffmpeg (apt-get install ffmpeg), or run npm ci without --omit=optional.';
 }
 
 async function dataFinding(config: Config): Promise<Finding> {

@@ -40,7 +40,8 @@ export class ProgressBars {
   #draw(): void {
     if (!this.#isTerminal) return;
     this.#erase();
-    const columns = process.stderr.columns;
+    // Some terminals say 0, others nothing.
+    const columns = process.stderr.columns || 80;
     for (const [index, share] of this.#shares) {
       const full = Math.round(share * WIDTH);
       const bar = '█'.repeat(full) + '░'.repeat(WIDTH - full);
