@@ -197,3 +197,38 @@ void test('a one-click link downloads without a login until it expires, and neve
   const log = JSON.stringify(gateway.log.entries);
   assert.ok(!log.includes(token) && !log.includes(hashDownloadToken(token)));
 });
+
+void test('a client that goes before the first byte leaves no file open', async (t) => {
+  const asked = Promise.withResolvers<undefined>();
+  const gone = Promise.withResolvers<undefined>();
+  let isOpen = false;
+  /** Slow to begin, as a cold disk. */
+  class SlowStore extends MemoryFileStore {
+    override async *read(id: FileId, options: ReadOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
+      isOpen = true;
+      try {
+        asked.resolve(undefined);
+        await gone.promise;
+        yield* super.read(id, { ...options, signal: new AbortController().signal });
+      } finally {
+        isOpen = false;
+      }
+    }
+  }
+  const gateway = await openGateway(t, {}, { mp3s: new SlowStore() });
+  const { mp3Fid } = await readyConversion(gateway, 'ann@example.com', SOUND);
+  const leaving = new AbortController();
+  const answer = fetch(`${gateway.url}/download?fid=${mp3Fid}`, {
+    headers: bearer('ann'),
+    signal: leaving.signal,
+  });
+  await asked.promise;
+  leaving.abort();
+  await assert.rejects(answer);
+  const line = await eventually('the request is over', () =>
+    gateway.log.entries.find(({ fields }) => fields.hungUp === true),
+  );
+  assert.equal(line.fields.status, null);
+  gone.resolve(undefined);
+  await eventually('the file is closed', () => !isOpen);
+});

@@ -80,7 +80,11 @@ async function sendBytes(
   }
   reply.header('content-length', range === undefined ? info.sizeBytes : range.end - range.start + 1);
   reply.raw.setTimeout(STALLED_MS, () => reply.raw.destroy());
-  return reply.send(Readable.from(resume(first, chunks), { objectMode: false, highWaterMark: 256 * 1024 }));
+  const stream = Readable.from(resume(first, chunks), { objectMode: false, highWaterMark: 256 * 1024 });
+  // A client that is gone already has the stream destroyed unread, and return() of a generator that nobody has begun
+  // runs nothing: the file would stay open.
+  stream.once('close', () => void chunks.return?.().catch(() => undefined));
+  return reply.send(stream);
 }
 
 async function* resume(
