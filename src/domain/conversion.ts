@@ -354,7 +354,7 @@ export function addLink(c: Conversion, link: DownloadLink, now: number): Convers
   return { ...c, links: [...living, link].slice(-MAX_LINKS) };
 }
 
-/** The mail went out, or never can. */
-export function settleMail(c: Conversion, mail: 'sent' | 'refused'): Conversion | undefined {
+/** The mail went out, never can, or is no longer owed since there is no MP3 to write about. */
+export function settleMail(c: Conversion, mail: Exclude<MailState, 'due'>): Conversion | undefined {
   return c.mail === 'due' ? { ...c, mail } : undefined;
 }

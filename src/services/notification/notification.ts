@@ -105,6 +105,7 @@ async function notify(context: Context, conversion: Conversion, signal: AbortSig
   if (!sent.has(id)) {
     const mail = await compose(context, conversion);
     if (mail === undefined) {
+      await conversions.update(id, (current) => settleMail(current, 'none'));
       log.info({ conversionId: id, state }, 'no mail: the MP3 was removed before');
       return;
     }

@@ -194,6 +194,7 @@ test('a message about a conversion that has not ended so, or is gone, sends noth
   await settled(stage);
   assert.deepEqual(stage.outbox.sent, []);
   assert.equal((await found(stage, failed.id)).state, 'failed');
+  assert.equal((await found(stage, removed.id)).mail, 'none', 'nothing is owed any more');
   for (const queue of ['mp3', 'audiowave.failed']) {
     assert.deepEqual(await stage.broker.deadLetters(queue, 10), []);
   }
