@@ -7,8 +7,14 @@ const OUTBOX_LIMIT = 100;
 
 /** What this installation is, sessions, accounts, and the outbox of the laptop. */
 export function addAccountRoutes(app: App, edge: Edge): void {
-  const { deps, settings } = edge;
+  addServiceRoute(app, edge);
+  addSessionRoute(app, edge);
+  addRegistrationRoute(app, edge);
+  addMeRoute(app, edge);
+  addOutboxRoute(app, edge);
+}
 
+function addServiceRoute(app: App, { deps, settings }: Edge): void {
   app.route({
     method: ['GET', 'HEAD'],
     url: '/service',
@@ -22,7 +28,9 @@ export function addAccountRoutes(app: App, edge: Edge): void {
       maxUploadBytes: settings.maxUploadBytes,
     }),
   });
+}
 
+function addSessionRoute(app: App, { deps }: Edge): void {
   app.route({
     method: 'POST',
     url: '/sessions',
@@ -48,7 +56,9 @@ export function addAccountRoutes(app: App, edge: Edge): void {
       return reply.code(201).send({ token, expiresAt: new Date(exp * 1000).toISOString() });
     },
   });
+}
 
+function addRegistrationRoute(app: App, { deps, settings }: Edge): void {
   app.route({
     method: 'POST',
     url: '/users',
@@ -77,7 +87,9 @@ export function addAccountRoutes(app: App, edge: Edge): void {
       return reply.code(201).send({ id, email, role, createdAt: new Date(user.createdAt).toISOString() });
     },
   });
+}
 
+function addMeRoute(app: App, { deps }: Edge): void {
   app.route({
     method: ['GET', 'HEAD'],
     url: '/users/me',
@@ -89,7 +101,9 @@ export function addAccountRoutes(app: App, edge: Edge): void {
       return reply.send({ email: username, role: role ?? 'user' });
     },
   });
+}
 
+function addOutboxRoute(app: App, { deps }: Edge): void {
   app.route({
     method: ['GET', 'HEAD'],
     url: '/outbox',

@@ -16,9 +16,15 @@ const MP3_REMOVED = { 410: { description: 'The MP3 was removed.', types: ['appli
 
 /** Lists, shows, cancels and removes the caller's conversions, and hands out their MP3s. */
 export function addConversionRoutes(app: App, edge: Edge): void {
-  const { deps, settings } = edge;
-  app.addHook('onRequest', requireToken(deps.auth));
+  app.addHook('onRequest', requireToken(edge.deps.auth));
+  addListRoute(app, edge);
+  addShowRoute(app, edge);
+  addRemoveRoute(app, edge);
+  addMp3Route(app, edge);
+  addLinkRoute(app, edge);
+}
 
+function addListRoute(app: App, { deps }: Edge): void {
   app.route({
     method: ['GET', 'HEAD'],
     url: '/conversions',
@@ -33,7 +39,9 @@ export function addConversionRoutes(app: App, edge: Edge): void {
       return reply.send({ items: conversions.map(viewConversion), nextCursor: next ?? null });
     },
   });
+}
 
+function addShowRoute(app: App, edge: Edge): void {
   app.route({
     method: ['GET', 'HEAD'],
     url: '/conversions/:id',
@@ -42,7 +50,9 @@ export function addConversionRoutes(app: App, edge: Edge): void {
     handler: async (request, reply) =>
       reply.send(viewConversion(await findOwned(edge, request.params.id, callerOf(request)))),
   });
+}
 
+function addRemoveRoute(app: App, edge: Edge): void {
   app.route({
     method: 'DELETE',
     url: '/conversions/:id',
@@ -60,7 +70,10 @@ export function addConversionRoutes(app: App, edge: Edge): void {
       return reply.code(204).send();
     },
   });
+}
 
+function addMp3Route(app: App, edge: Edge): void {
+  const { deps } = edge;
   app.route({
     method: ['GET', 'HEAD'],
     url: '/conversions/:id/mp3',
@@ -85,7 +98,10 @@ export function addConversionRoutes(app: App, edge: Edge): void {
       return sendMp3(request, reply, deps.mp3s, { fid, videoName: conversion.name });
     },
   });
+}
 
+function addLinkRoute(app: App, edge: Edge): void {
+  const { deps, settings } = edge;
   app.route({
     method: 'POST',
     url: '/conversions/:id/links',
