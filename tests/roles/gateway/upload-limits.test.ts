@@ -49,6 +49,18 @@ void test('a malformed or cut multipart body is 400 and leaves nothing', async (
   await expectNothing(gateway);
 });
 
+void test('a boundary longer than any client sends is 400 and leaves nothing', async (t) => {
+  const gateway = await openGateway(t);
+  const boundary = 'b'.repeat(5000);
+  const answer = await fetch(`http://127.0.0.1:${String(gateway.port)}/upload`, {
+    method: 'POST',
+    headers: { ...bearer('ann'), 'content-type': `multipart/form-data; boundary=${boundary}` },
+    body: `--${boundary}--\r\n`,
+  });
+  assert.deepEqual([answer.status, await answer.text()], [400, 'malformed upload']);
+  await expectNothing(gateway);
+});
+
 void test('too many fields, and endless ones, end the upload', async (t) => {
   const gateway = await openGateway(t, { maxUploadBytes: 1000 });
   const field = '--the-boundary\r\nContent-Disposition: form-data; name="f"\r\n\r\nvalue\r\n';

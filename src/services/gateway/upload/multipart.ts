@@ -29,19 +29,24 @@ export function isMultipart(contentType: string | undefined): boolean {
 
 function openParser(contentType: string, limits: MultipartLimits): BusboyInstance {
   if (!isMultipart(contentType)) throw new AudiowaveError('upload.not-one-file');
-  return new Busboy({
-    headers: { 'content-type': contentType },
-    preservePath: true,
-    isPartAFile: (_field, _type, fileName) => fileName !== undefined,
-    limits: {
-      fileSize: limits.maxFileBytes,
-      files: 1,
-      fields: MAX_FIELDS,
-      fieldSize: MAX_FIELD_BYTES,
-      headerPairs: 64,
-      headerSize: 16 * 1024,
-    },
-  });
+  try {
+    return new Busboy({
+      headers: { 'content-type': contentType },
+      preservePath: true,
+      isPartAFile: (_field, _type, fileName) => fileName !== undefined,
+      limits: {
+        fileSize: limits.maxFileBytes,
+        files: 1,
+        fields: MAX_FIELDS,
+        fieldSize: MAX_FIELD_BYTES,
+        headerPairs: 64,
+        headerSize: 16 * 1024,
+      },
+    });
+  } catch (cause) {
+    // Such as a boundary longer than a parser takes.
+    throw new AudiowaveError('upload.malformed', undefined, { cause });
+  }
 }
 
 /**
