@@ -5,6 +5,7 @@ import type { AudioEngine } from '../ports/audio-engine.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Readiness, RunningRole } from '../ports/role.ts';
 import type { AuthService } from '../services/auth/auth-service.ts';
+import type { GatewayOptions } from '../services/gateway/gateway.ts';
 import { dataFolderOf } from './profiles.ts';
 import { keptJwtSecret } from './jwt-secret.ts';
 import type { PortSet } from './port-set.ts';
@@ -98,23 +99,7 @@ async function startGatewayRole(context: RoleContext): Promise<readonly RunningR
       fetchVideo,
       ...(outbox === undefined ? {} : { outbox }),
     },
-    {
-      host: config.host,
-      port: config.port,
-      ...(config.publicUrl === undefined ? {} : { publicUrl: config.publicUrl }),
-      version: VERSION,
-      maxUploadBytes: config.maxUploadBytes,
-      minFreeDiskBytes: config.minFreeDiskBytes,
-      uploadIdleMs: config.uploadIdleMs,
-      trustedProxies: config.trustedProxies,
-      loginResponse: config.loginResponse,
-      registration: registrationOf(config),
-      legacyDownloads: config.legacyDownloads,
-      linkTtlMs: config.linkTtlMs,
-      queues: queues(config),
-      webFolder: fileURLToPath(new URL('../../web', import.meta.url)),
-      holder,
-    },
+    gatewayOptions(config, holder),
   );
   if (config.publicUrl === undefined && gateway.url !== undefined) context.publicUrl = gateway.url;
   const sweeper = startSweeper(
@@ -127,6 +112,26 @@ async function startGatewayRole(context: RoleContext): Promise<readonly RunningR
     },
   );
   return [gateway, sweeper];
+}
+
+function gatewayOptions(config: Config, holder: string): GatewayOptions {
+  return {
+    host: config.host,
+    port: config.port,
+    ...(config.publicUrl === undefined ? {} : { publicUrl: config.publicUrl }),
+    version: VERSION,
+    maxUploadBytes: config.maxUploadBytes,
+    minFreeDiskBytes: config.minFreeDiskBytes,
+    uploadIdleMs: config.uploadIdleMs,
+    trustedProxies: config.trustedProxies,
+    loginResponse: config.loginResponse,
+    registration: registrationOf(config),
+    legacyDownloads: config.legacyDownloads,
+    linkTtlMs: config.linkTtlMs,
+    queues: queues(config),
+    webFolder: fileURLToPath(new URL('../../web', import.meta.url)),
+    holder,
+  };
 }
 
 /** The encoder, as the settings want it. */
