@@ -1,4 +1,5 @@
 import { markPublished, type Announcement, type Conversion } from '../domain/conversion.ts';
+import type { FileId } from '../domain/ids.ts';
 import { FAILED_QUEUE, type MessageBody } from '../domain/messages.ts';
 import type { Broker } from '../ports/broker.ts';
 import type { ConversionStore } from '../ports/conversion-store.ts';
@@ -31,6 +32,11 @@ function announcementBody(conversion: Conversion, announcement: Announcement): M
   };
 }
 
+/** The id of an announcement's message. Messages of other implementations have none, so it also tells whose one is. */
+export function announcementId(announcement: Announcement, id: FileId): string {
+  return `${announcement}-${id}`;
+}
+
 /**
  * Publishes one announcement that a record owes, and notes it. Throws where the broker does not take it; the record
  * then still owes it and the sweeper tries again. Publishing twice is harmless: every consumer tolerates a repeat.
@@ -42,7 +48,7 @@ export async function announce(
   signal?: AbortSignal,
 ): Promise<void> {
   await to.broker.publish(queueOf(to.queues, announcement), announcementBody(conversion, announcement), {
-    messageId: `${announcement}-${conversion.id}`,
+    messageId: announcementId(announcement, conversion.id),
     ...(signal === undefined ? {} : { signal }),
   });
   const since = conversion.unpublished.find((entry) => entry.announcement === announcement)?.since;

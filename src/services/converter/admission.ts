@@ -4,7 +4,7 @@ import { AudiowaveError } from '../../domain/errors.ts';
 import { parseFileId, type FileId } from '../../domain/ids.ts';
 import type { MessageBody, VideoUploaded } from '../../domain/messages.ts';
 import { adoptForeign } from '../../flow/adopt-foreign.ts';
-import { announce, announceOrLeave } from '../../flow/announce.ts';
+import { announce, announcementId, announceOrLeave } from '../../flow/announce.ts';
 import type { Verdict } from '../../ports/broker.ts';
 import type { ConverterDeps, ConverterOptions } from './converter.ts';
 
@@ -20,10 +20,14 @@ export async function admit(
   deps: ConverterDeps,
   options: ConverterOptions,
   message: VideoUploaded & MessageBody,
+  messageId: string,
 ): Promise<Admission> {
   const id = parseFileId(message.video_fid);
   if (id === undefined) throw new AudiowaveError('broker.malformed-message');
-  const conversion = (await deps.conversions.find(id)) ?? (await adopt(deps, id, message));
+  const existing = await deps.conversions.find(id);
+  // Announced by us, and its record is gone: the owner has removed it meanwhile.
+  if (existing === undefined && messageId === announcementId('video', id)) return DONE;
+  const conversion = existing ?? (await adopt(deps, id, message));
   switch (conversion.state) {
     case 'ready':
     case 'failed':

@@ -53,7 +53,7 @@ export async function startConverter(deps: ConverterDeps, options: ConverterOpti
 async function handle(deps: ConverterDeps, options: ConverterOptions, delivery: Delivery): Promise<Verdict> {
   try {
     const message = parseMessage(VideoUploaded, delivery.body);
-    const admission = await admit(deps, options, message);
+    const admission = await admit(deps, options, message, delivery.messageId);
     if (admission.kind === 'verdict') return admission.verdict;
     return await convertClaimed(deps, options, admission.conversion, delivery.signal);
   } catch (error) {

@@ -60,7 +60,7 @@ async function stop(app: App, servers: readonly Server[], work: RunningWork, gra
   const closed = app.close();
   const done = Promise.all([closed, work.settled()]);
   if (await endsWithin(done, graceMs)) return;
-  work.abortAll(new AudiowaveError('import.failed', 'Audiowave was stopped while it fetched the video.'));
+  work.stopAll();
   for (const server of servers) server.closeAllConnections();
   await endsWithin(done, CLEAN_UP_MS);
 }

@@ -34,9 +34,10 @@ export class Intake {
   #writer: FileWriter | undefined;
   #phase: 'new' | 'recorded' | 'committed' | 'enqueueing' | 'queued' = 'new';
 
-  constructor(context: IntakeContext) {
+  /** `stopped`: see {@link RunningWork.begin}. */
+  constructor(context: IntakeContext, stopped: AudiowaveError) {
     this.#context = context;
-    this.#run = context.work.begin(this.id);
+    this.#run = context.work.begin(this.id, stopped);
   }
 
   /** Aborted when the owner cancels, the lease is lost or the gateway stops; its reason is an AudiowaveError. */

@@ -9,12 +9,13 @@ export interface Run {
 
 /** The uploads and fetches that this process holds, so that a cancellation and a stop reach them at once. */
 export class RunningWork {
-  readonly #runs = new Map<FileId, AbortController>();
+  readonly #runs = new Map<FileId, { controller: AbortController; stopped: Error }>();
   #idle: (() => void)[] = [];
 
-  begin(id: FileId): Run {
+  /** `stopped` is the reason its signal aborts with where the gateway stops before it ends. */
+  begin(id: FileId, stopped: Error): Run {
     const controller = new AbortController();
-    this.#runs.set(id, controller);
+    this.#runs.set(id, { controller, stopped });
     return {
       signal: controller.signal,
       abort: (reason) => {
@@ -31,11 +32,12 @@ export class RunningWork {
 
   /** Stops the run of `id`, where this process has it. */
   abort(id: FileId, reason: Error): void {
-    this.#runs.get(id)?.abort(reason);
+    this.#runs.get(id)?.controller.abort(reason);
   }
 
-  abortAll(reason: Error): void {
-    for (const controller of this.#runs.values()) controller.abort(reason);
+  /** The gateway stops. */
+  stopAll(): void {
+    for (const { controller, stopped } of this.#runs.values()) controller.abort(stopped);
   }
 
   /** Resolves when nothing runs. */

@@ -81,7 +81,7 @@ interface Context extends NotificationDeps {
 
 async function handle(context: Context, delivery: Delivery, find: typeof findReady): Promise<Verdict> {
   try {
-    const conversion = await find(context.conversions, delivery.body);
+    const conversion = await find(context.conversions, delivery.body, delivery.messageId);
     if (conversion?.mail !== 'due') return { kind: 'done' };
     if (context.underWay.has(conversion.id)) {
       return { kind: 'retry', reason: 'its mail is under way', delayMs: 1_000, counted: false };

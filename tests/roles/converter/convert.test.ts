@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { cancel, type Conversion } from '../../../src/domain/conversion.ts';
 import { mintFileId } from '../../../src/domain/ids.ts';
+import { announcementId } from '../../../src/flow/announce.ts';
 import {
   converterStage,
   drainQueue,
@@ -171,6 +172,17 @@ test('a message of a cancelled conversion is done, and what a converter that die
   assert.equal(engine.requests.length, 0);
   assert.deepEqual(await mp3Ids(stage), []);
   assert.deepEqual(await drainQueue(stage, 'mp3'), []);
+});
+
+test('an announcement of ours whose record its owner has removed makes no new one', async (t) => {
+  const engine = new ScriptedEngine();
+  const stage = await converterStage(t, engine);
+  const id = mintFileId();
+  const body = { video_fid: id, mp3_fid: null, username: OWNER };
+  await stage.broker.port.publish('video', body, { messageId: announcementId('video', id) });
+  await settled(stage);
+  assert.equal(await stage.conversions.port.find(id), undefined);
+  assert.deepEqual(await drainQueue(stage, 'audiowave.failed'), []);
 });
 
 test('no more conversions run at the same time than the setting says', async (t) => {

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { newConversion } from '../../../src/domain/conversion.ts';
 import { AudiowaveError } from '../../../src/domain/errors.ts';
 import { mintFileId } from '../../../src/domain/ids.ts';
+import { announcementId } from '../../../src/flow/announce.ts';
 import { eventually } from '../../support/eventually.ts';
 import {
   announce,
@@ -161,6 +162,16 @@ test('an mp3 message of another implementation, without a record, makes one that
     [made.state, made.mp3Fid, made.owner, made.source.kind, made.mail, made.links.length],
     ['ready', mp3Fid, 'bob@example.com', 'foreign', 'sent', 1],
   );
+});
+
+test('an announcement of ours whose record its owner has removed makes no new one, and no mail', async (t) => {
+  const stage = await notificationStage(t);
+  const [id, mp3Fid] = [mintFileId(), mintFileId()];
+  const body = { video_fid: id, mp3_fid: mp3Fid, username: OWNER };
+  await stage.broker.publish('mp3', body, { messageId: announcementId('mp3', id) });
+  await settled(stage);
+  assert.equal(await stage.conversions.port.find(id), undefined);
+  assert.deepEqual(stage.outbox.sent, []);
 });
 
 test('a converter of another implementation: the queued record of ours becomes ready', async (t) => {

@@ -31,7 +31,8 @@ export class Imports {
     }
     const { deps, settings } = this.#context;
     await checkFreeSpace(deps.videos, settings.minFreeDiskBytes, 0);
-    const intake = new Intake(this.#context);
+    const stopped = new AudiowaveError('import.failed', 'Audiowave was stopped while it fetched the video.');
+    const intake = new Intake(this.#context, stopped);
     let conversion;
     try {
       conversion = await intake.record(owner, 'fetching', null, { kind: 'url', url: url.href });

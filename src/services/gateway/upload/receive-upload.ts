@@ -16,7 +16,8 @@ export async function receiveUpload(
 ): Promise<Conversion> {
   const { deps, settings } = context;
   const { maxUploadBytes: maxBytes, minFreeDiskBytes: minFreeBytes, uploadIdleMs: idleMs } = settings;
-  const intake = new Intake(context);
+  const stopped = new AudiowaveError('upload.interrupted', 'The server stopped before the upload was whole.');
+  const intake = new Intake(context, stopped);
   try {
     let name: string | null = null;
     await readOneFile(raw, bodyType, { maxFileBytes: maxBytes, idleMs }, intake.signal, async (file) => {
