@@ -26,6 +26,7 @@ export function createLog(config: Pick<Config, 'logLevel' | 'logFormat'>): Pino 
         options,
         pretty({
           destination: 2,
+          singleLine: true,
           sync: true,
           ignore: 'pid,hostname',
           translateTime: 'SYS:HH:MM:ss',
