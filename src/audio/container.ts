@@ -1,3 +1,4 @@
+import { beginsLikeEbml, readVint, SEGMENT } from './ebml.ts';
 import { beginsLikeMp4, inspectMp4 } from './mp4.ts';
 import type { ByteReader } from './source-file.ts';
 
@@ -21,8 +22,7 @@ export async function inspectContainer(file: ByteReader): Promise<ContainerFacts
   const mark = head.toString('latin1', 0, 4);
   if (/^(RIFF|RIFX)$/.test(mark)) return facts('riff', await riffIsCut(file));
   if (mark.startsWith('FLV')) return facts('flv', await flvIsCut(file));
-  if (head.length >= 4 && head.readUInt32BE(0) === EBML_HEADER)
-    return facts('matroska', matroskaIsCut(head, file));
+  if (beginsLikeEbml(head)) return facts('matroska', matroskaIsCut(head, file));
   if (beginsLikeMp4(head)) {
     const { truncated, indexMissing, soundSeconds } = await inspectMp4(file);
     return { kind: 'mp4', truncated, indexMissing, soundSeconds };
@@ -72,9 +72,6 @@ async function riffIsCut(file: ByteReader): Promise<boolean | undefined> {
   return undefined;
 }
 
-const EBML_HEADER = 0x1a45dfa3;
-const SEGMENT = 0x18538067;
-
 /** The Segment follows the EBML header and says its size, unless it was written without going back (RFC 8794, 6.2). */
 function matroskaIsCut(head: Buffer, file: ByteReader): boolean | undefined {
   const header = readVint(head, 4);
@@ -84,21 +81,6 @@ function matroskaIsCut(head: Buffer, file: ByteReader): boolean | undefined {
   const segment = readVint(head, at + 4);
   if (segment?.value === undefined) return undefined;
   return segment.end + segment.value > file.sizeBytes;
-}
-
-/** An EBML variable-size integer (RFC 8794, 4); `value` is undefined for "unknown size" (all ones). */
-function readVint(bytes: Buffer, at: number): { value: number | undefined; end: number } | undefined {
-  const first = bytes[at] ?? 0;
-  const length = Math.clz32(first) - 23;
-  if (length > 8 || at + length > bytes.length) return undefined;
-  let value = first & (0xff >> length);
-  let allOnes = value === 0xff >> length;
-  for (let i = 1; i < length; i++) {
-    const byte = bytes[at + i] ?? 0;
-    allOnes &&= byte === 0xff;
-    value = value * 256 + byte;
-  }
-  return { value: allOnes ? undefined : value, end: at + length };
 }
 
 /** The last four bytes repeat the size of the last tag, which must then lie before them (FLV 10.1, Annex E.3). */

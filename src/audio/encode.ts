@@ -3,13 +3,14 @@ import { asAudiowaveError, AudiowaveError } from '../domain/errors.ts';
 import type { AudioRequest, AudioResult } from '../ports/audio-engine.ts';
 import { chooseBitrate, type EncodingChoice } from './bit-rate.ts';
 import { HEAD_BYTES, inspectContainer, UNKNOWN_CONTAINER, type ContainerFacts } from './container.ts';
+import { beginsLikeEbml } from './ebml.ts';
 import type { EncoderExit } from './encoder-process.ts';
 import { EncoderRun } from './encoder-run.ts';
-import type { Encoder, Told } from './encoder.ts';
-import type { FrameHeader } from './mp3/frame-header.ts';
-import { LAME_DELAY, MOST_PADDING } from './mp3/info-frame.ts';
+import type { Encoder, FoundEncoding, Told } from './encoder.ts';
+import { estimateSoundKbps } from './matroska.ts';
 import { BrokenMp3, Mp3Stream } from './mp3/mp3-stream.ts';
 import type { SourceFile } from './source-file.ts';
+import { trueSamples } from './true-samples.ts';
 import { explainFailure, isIncomplete, verdictBeforeStart } from './verdict.ts';
 import { Watch, type WatchLimits } from './watch.ts';
 
@@ -24,24 +25,35 @@ export async function encode(
   encoder: Encoder,
   limits: EncodeLimits,
 ): Promise<AudioResult> {
-  const verdict = verdictBeforeStart(file.sizeBytes, await file.readAt(0, HEAD_BYTES));
+  const head = await file.readAt(0, HEAD_BYTES);
+  const verdict = verdictBeforeStart(file.sizeBytes, head);
   if (verdict !== undefined) throw verdict;
   // Looked at while the program works: only the end needs to know.
   const container = inspectContainer(file).catch(() => UNKNOWN_CONTAINER);
+  const over = new AbortController();
+  const estimate = mayNeedEstimate(request.options, head)
+    ? estimateSoundKbps(file, over.signal).catch(() => undefined)
+    : Promise.resolve(undefined);
   const encoding = new Encoding(request, file, encoder, limits);
   try {
-    return await encoding.run(container);
+    return await encoding.run(container, estimate);
   } finally {
+    over.abort();
     await encoding.close();
     await container;
+    await estimate;
   }
 }
 
-/** A decoder drops these after LAME's delay (ISO/IEC 11172-3 decoders: 528 + 1). */
-const DECODER_DELAY = 529;
-/** One frame of the codecs in MP4 holds at most this many samples. */
-const LONGEST_FILLING = 2048;
+/** Matroska need not say the bit rate of its sound, and where something else chooses the MP3's it is of no use. */
+function mayNeedEstimate(options: AudioOptions, head: Buffer): boolean {
+  return options.mode === 'cbr' && !options.explicit && beginsLikeEbml(head);
+}
+
 const PROGRESS_EVERY_MS = 200;
+
+/** Settles soon, and is never rejected. */
+type Estimate = Promise<number | undefined>;
 
 class Encoding {
   readonly #request: AudioRequest;
@@ -63,10 +75,10 @@ class Encoding {
     this.#watch = new Watch(limits, request.signal, () => this.#run?.kill());
   }
 
-  async run(container: Promise<ContainerFacts>): Promise<AudioResult> {
+  async run(container: Promise<ContainerFacts>, estimate: Estimate): Promise<AudioResult> {
     try {
       this.#watch.throwIfEnded();
-      const run = await this.#startRightly();
+      const run = await this.#startRightly(estimate);
       await this.#pour(run);
       const exit = await Promise.race([run.exited, this.#watch.ended]);
       return await this.#finish(run, exit, await container);
@@ -83,11 +95,13 @@ class Encoding {
   }
 
   /** Starts the program, and once more where its first guess is not what its source needs. */
-  async #startRightly(): Promise<EncoderRun> {
-    const { options } = this.#request;
-    const run = this.#start(0, undefined);
+  async #startRightly(estimate: Estimate): Promise<EncoderRun> {
+    const { guesses } = this.#encoder;
+    // A program that guesses starts at once; the other one has only this chance to be told.
+    const told = guesses ? undefined : await Promise.race([estimate, this.#watch.ended]);
+    const run = this.#start(0, undefined, told);
     await Promise.race([run.settled, this.#watch.ended]);
-    const choice = this.#encoder.guesses ? betterChoice(options, run.told) : undefined;
+    const choice = guesses ? await this.#betterChoice(run.told, estimate) : undefined;
     if (choice === undefined) return run;
     run.kill();
     await run.exited;
@@ -97,10 +111,22 @@ class Encoding {
     return again;
   }
 
-  #start(start: 0 | 1, choice: EncodingChoice | undefined): EncoderRun {
+  /** What must be chosen instead of what a guessing program does; undefined where it does the right thing or can't. */
+  async #betterChoice(
+    { source, encoding, failure }: Told,
+    estimate: Estimate,
+  ): Promise<EncodingChoice | undefined> {
+    const { options } = this.#request;
+    if (source === undefined || source.sampleRateHz === 0 || failure !== undefined) return undefined;
+    const bitrateKbps = source.bitrateKbps ?? (await Promise.race([estimate, this.#watch.ended])) ?? null;
+    const choice = chooseBitrate(options, { ...source, bitrateKbps });
+    return isChosen(choice, options, encoding) ? undefined : choice;
+  }
+
+  #start(start: 0 | 1, choice?: EncodingChoice, estimatedKbps?: number): EncoderRun {
     const run = new EncoderRun({
       encoder: this.#encoder,
-      command: this.#encoder.command(this.#request.options, choice),
+      command: this.#encoder.command(this.#request.options, choice, estimatedKbps),
       descriptor: this.#file.descriptor(start),
       // Several threads may run at once; the wall clock is the watch's business.
       cpuSeconds: 30 + (2 * this.#limits.timeoutMs) / 1000,
@@ -177,34 +203,18 @@ class Encoding {
   }
 }
 
-/**
- * The samples of the sound itself. A decoder that does not trim (FFmpeg 5.1; 8.1 does) also gives what the source's encoder
- * has filled its last frame with: where that can be said in the MP3's padding, it is.
- */
-function trueSamples(
-  counted: number | undefined,
-  room: number,
-  { sampleRateHz }: FrameHeader,
-  soundSeconds: number | undefined,
-): number {
-  if (counted === undefined) return Math.max(0, room - LAME_DELAY - DECODER_DELAY);
-  const declared = Math.round((soundSeconds ?? Infinity) * sampleRateHz);
-  const filling = counted - declared;
-  const fits = filling > 0 && filling <= LONGEST_FILLING && room - LAME_DELAY - declared <= MOST_PADDING;
-  return fits ? declared : counted;
-}
-
-/** What must be chosen instead of what a guessing program does; undefined where it does the right thing or can't. */
-function betterChoice(options: AudioOptions, told: Told): EncodingChoice | undefined {
-  const { source, encoding } = told;
-  if (source === undefined || source.sampleRateHz === 0 || told.failure !== undefined) return undefined;
-  const choice = chooseBitrate(options, source);
+/** True where a program that was started on the options alone does what was chosen. */
+function isChosen(
+  choice: EncodingChoice,
+  options: AudioOptions,
+  encoding: FoundEncoding | undefined,
+): boolean {
   const rightRate =
     options.mode === 'vbr' || choice.mode === 'vbr' || choice.bitrateKbps === options.bitrateKbps;
   const rightShape =
     encoding === undefined ||
     (encoding.sampleRateHz === choice.sampleRateHz && encoding.channels === choice.channels);
-  return rightRate && rightShape ? undefined : choice;
+  return rightRate && rightShape;
 }
 
 function tooLarge(maxBytes: number): AudiowaveError {

@@ -58,7 +58,14 @@ export interface EncoderCommand {
 export interface Encoder {
   /** True where the program is started on a guess, and again where `chooseBitrate` then says something else. */
   readonly guesses: boolean;
-  /** `choice` is what was chosen after a wrong guess. */
-  command(options: AudioOptions, choice: EncodingChoice | undefined): EncoderCommand;
+  /**
+   * `choice` is what was chosen after a wrong guess; `estimatedKbps` is for a program that chooses itself: the bit rate
+   * of a source that does not say it.
+   */
+  command(
+    options: AudioOptions,
+    choice: EncodingChoice | undefined,
+    estimatedKbps: number | undefined,
+  ): EncoderCommand;
   reader(): ToldReader;
 }

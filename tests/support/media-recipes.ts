@@ -64,7 +64,7 @@ export const RECIPES = {
   'mkv-flac': { ...video('lossless.mkv', STUDIO, ...H264, '-c:a', 'flac'), tags: TAGS },
   'mkv-ac3': video('cinema.mkv', { ...STUDIO, layout: '5.1' }, ...H264, '-c:a', 'ac3', '-b:a', '384k'),
   'mkv-two-tracks': { ...video('two.mkv', STUDIO, ...H264, '-c:a', 'aac', '-b:a', '128k'), tracks: 2 },
-  'webm-opus': video('clip.webm', STUDIO, ...VP8, '-c:a', 'libopus', '-b:a', '96k'),
+  'webm-opus': video('clip.webm', STUDIO, ...VP8, '-c:a', 'libopus', '-b:a', '96k', '-vbr', 'off'),
   'webm-vorbis': video('old.webm', CD, ...VP8, '-c:a', 'libvorbis', '-b:a', '128k'),
   'avi-mp3': video('film.avi', CD, ...MPEG4, '-c:a', 'libmp3lame', '-b:a', '192k'),
   'mov-pcm': video('camera.mov', STUDIO, ...H264, '-c:a', 'pcm_s16le'),

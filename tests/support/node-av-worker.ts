@@ -3,13 +3,13 @@ import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import type { AudioOptions } from '../../src/domain/audio-options.ts';
 import type { Report } from '../../src/audio/node-av/reports.ts';
+import type { WorkerOptions } from '../../src/audio/node-av/worker-options.ts';
 
 const WORKER = fileURLToPath(new URL('../../src/audio/node-av/worker.ts', import.meta.url));
 
 /** Starts the node-av worker as the engine does: source on 0, MP3 on 1, log on 2, reports on 3. */
-export function startWorker(sourcePath: string, options: AudioOptions) {
+export function startWorker(sourcePath: string, options: WorkerOptions) {
   const source = openSync(sourcePath, 'r');
   try {
     const child = spawn(process.execPath, ['--max-old-space-size=512', WORKER, JSON.stringify(options)], {
@@ -31,7 +31,7 @@ export interface WorkerRun {
 }
 
 /** Runs the worker to its end. */
-export async function runWorker(sourcePath: string, options: AudioOptions): Promise<WorkerRun> {
+export async function runWorker(sourcePath: string, options: WorkerOptions): Promise<WorkerRun> {
   const { child, output, log, reports } = startWorker(sourcePath, options);
   const [mp3, logged, told, [exitCode]] = await Promise.all([
     gather(output),

@@ -93,6 +93,19 @@ test('the worker obeys bit rate and quality', async () => {
   assert.ok((await readInfoTag(variable.mp3)).bitratesKbps.length > 2);
 });
 
+test('the worker takes the estimated rate only where the container says none', async () => {
+  const rates = async (name: MediaName): Promise<unknown[]> => {
+    const run = await runWorker((await media(name)).path, {
+      ...DEFAULT_AUDIO_OPTIONS,
+      sourceBitrateKbps: 40,
+    });
+    return [reportOf(run, 'source').bitrateKbps, reportOf(run, 'encoding').bitrateKbps];
+  };
+  assert.deepEqual(await rates('webm-opus'), [40, 64]);
+  assert.deepEqual(await rates('mkv-flac'), [40, 192]);
+  assert.deepEqual(await rates('mp4-index-first'), [161, 192]);
+});
+
 test('the worker takes the first of two sound tracks', async () => {
   const { path } = await media('mkv-two-tracks');
   const { mp3 } = await runWorker(path, DEFAULT_AUDIO_OPTIONS);

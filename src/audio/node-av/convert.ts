@@ -1,6 +1,5 @@
 import { AVERROR_EAGAIN, AVERROR_EOF } from 'node-av/constants';
 import { CodecContext, FFmpegError, Frame, Packet } from 'node-av/lib';
-import type { AudioOptions } from '../../domain/audio-options.ts';
 import { AudiowaveError } from '../../domain/errors.ts';
 import { chooseBitrate } from '../bit-rate.ts';
 import { GatheredOutput } from './blocking-write.ts';
@@ -10,6 +9,7 @@ import type { ReportPipe } from './reports.ts';
 import { describeSource } from './source-facts.ts';
 import { openSource, type Source } from './source.ts';
 import { WorkerLog } from './worker-log.ts';
+import type { WorkerOptions } from './worker-options.ts';
 
 const SOURCE_DESCRIPTOR = 0;
 const MP3_DESCRIPTOR = 1;
@@ -23,7 +23,7 @@ const MOST_BROKEN = 2 / 3;
  * Converts the file on descriptor 0 to MP3 frames on descriptor 1. Throws an AudiowaveError for what is the source's
  * fault, anything else where writing fails or FFmpeg does.
  */
-export async function convert(options: AudioOptions, reports: ReportPipe): Promise<void> {
+export async function convert(options: WorkerOptions, reports: ReportPipe): Promise<void> {
   const log = new WorkerLog();
   log.open();
   try {
@@ -41,7 +41,7 @@ export async function convert(options: AudioOptions, reports: ReportPipe): Promi
 /** The first sound track on its way through decoder, filters and encoder. */
 class SoundTrack {
   readonly #source: Source;
-  readonly #options: AudioOptions;
+  readonly #options: WorkerOptions;
   readonly #reports: ReportPipe;
   readonly #output = new GatheredOutput(MP3_DESCRIPTOR, OUTPUT_BYTES);
   readonly #decoder = new CodecContext();
@@ -52,7 +52,7 @@ class SoundTrack {
   #goodFrames = 0;
   #brokenPackets = 0;
 
-  constructor(source: Source, options: AudioOptions, reports: ReportPipe) {
+  constructor(source: Source, options: WorkerOptions, reports: ReportPipe) {
     this.#source = source;
     this.#options = options;
     this.#reports = reports;
@@ -129,7 +129,11 @@ class SoundTrack {
 
   /** Only the first frame says for certain what the sound is: headers don't know of SBR or of parametric stereo. */
   #begin(frame: Frame): FrameShaper {
-    const facts = describeSource(this.#source, { sampleRateHz: frame.sampleRate, channels: frame.channels });
+    const facts = describeSource(
+      this.#source,
+      { sampleRateHz: frame.sampleRate, channels: frame.channels },
+      this.#options.sourceBitrateKbps,
+    );
     this.#reports.tell(facts);
     const choice = chooseBitrate(this.#options, facts);
     const { sampleRateHz, channels } = choice;

@@ -8,15 +8,15 @@
  * JSON object a line (see Report). Exit codes: 0 done, 1 failed (the last report says why), 2 not started by the engine
  * or left alone by it.
  */
-import type { AudioOptions } from '../../domain/audio-options.ts';
 import { asAudiowaveError, AudiowaveError } from '../../domain/errors.ts';
 import { ReportPipe } from './reports.ts';
+import type { WorkerOptions } from './worker-options.ts';
 
 async function run(reports: ReportPipe): Promise<number> {
   try {
     await findNodeAv();
     const { convert } = await import('./convert.ts');
-    await convert(JSON.parse(process.argv[2] ?? '') as AudioOptions, reports);
+    await convert(JSON.parse(process.argv[2] ?? '') as WorkerOptions, reports);
     return 0;
   } catch (error) {
     // Nobody is left to tell it to.

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { createReadStream } from 'node:fs';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { chooseBitrate } from '../../../src/audio/bit-rate.ts';
+import { DEFAULT_AUDIO_OPTIONS } from '../../../src/domain/audio-options.ts';
 import type { AudioSink, AudioSource } from '../../../src/ports/audio-engine.ts';
 import { decode, decodeSource, likeness, readInfoTag } from '../../support/decode.ts';
 import { media, type Media, type MediaName } from '../../support/media.ts';
@@ -80,6 +82,19 @@ export function soundPromises({ promise, open, convert }: Subject): void {
       assert.equal(low.result.bitrateKbps, 64);
     },
   );
+
+  promise('sound that no container tells the rate of gets no more than it can use', async (t) => {
+    const poor = { codec: 'opus', bitrateKbps: 96, lossless: false, sampleRateHz: 48_000, channels: 2 };
+    const choice = chooseBitrate(DEFAULT_AUDIO_OPTIONS, poor);
+    assert.ok(choice.mode === 'cbr' && choice.bitrateKbps < 192);
+    const opus = await media('webm-opus');
+    assert.equal((await convert(t, opus)).result.bitrateKbps, choice.bitrateKbps);
+    const wanted = await convert(t, opus, { mode: 'cbr', bitrateKbps: 192, explicit: true });
+    assert.equal(wanted.result.bitrateKbps, 192, 'what is asked for by name is obeyed');
+    assert.equal((await convert(t, opus, { mode: 'vbr', quality: 4 })).result.bitrateKbps, null);
+    assert.equal((await convert(t, await media('mkv-aac'))).result.bitrateKbps, 192);
+    assert.equal((await convert(t, await media('mkv-flac'))).result.bitrateKbps, 192, 'nothing limits FLAC');
+  });
 
   promise(
     'tags come from the source, and the title from the file’s name where the source has none',
