@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { ANN, login } from '../support/client.ts';
 import { decode } from '../support/decode.ts';
+import { listen } from '../support/listen.ts';
 import { media } from '../support/media.ts';
 import { audiowave, Program } from '../support/program.ts';
 import { tempFolder } from '../support/temp.ts';
@@ -33,10 +34,7 @@ suite('audiowave serve', () => {
   });
 
   test('says in one line that a port is taken, and the way out', async (t) => {
-    const other = createServer();
-    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
-    t.after(() => other.close());
-    const port = String((other.address() as { port: number }).port);
+    const port = String(await listen(t, createServer()));
     const ran = await audiowave(['serve'], {
       settings: {
         AUDIOWAVE_DATA: join(await tempFolder(t), 'data'),

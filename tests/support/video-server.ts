@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTcpServer, type Socket } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
+import { listen } from './listen.ts';
 
 /** A web server of a test on 127.0.0.1; its address without a slash at the end. */
 export interface VideoServer {
@@ -28,18 +28,7 @@ export async function serveVideo(
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
-  const port = await new Promise<number>((resolve) => {
-    server.listen(0, '127.0.0.1', () => {
-      resolve((server.address() as AddressInfo).port);
-    });
-  });
-  t.after(
-    () =>
-      new Promise((resolve) => {
-        server.close(resolve);
-        server.closeAllConnections();
-      }),
-  );
+  const port = await listen(t, server);
   return { url: `http://127.0.0.1:${String(port)}`, port, requests, openConnections: () => sockets.size };
 }
 
@@ -48,26 +37,12 @@ export async function serveRaw(
   t: Pick<TestContext, 'after'>,
   answer: (socket: Socket) => void,
 ): Promise<{ readonly url: string }> {
-  const sockets = new Set<Socket>();
   const server = createTcpServer((socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
     socket.on('error', () => undefined);
     socket.once('data', () => {
       answer(socket);
     });
   });
-  const port = await new Promise<number>((resolve) => {
-    server.listen(0, '127.0.0.1', () => {
-      resolve((server.address() as AddressInfo).port);
-    });
-  });
-  t.after(
-    () =>
-      new Promise((resolve) => {
-        server.close(resolve);
-        for (const socket of sockets) socket.destroy();
-      }),
-  );
+  const port = await listen(t, server);
   return { url: `http://127.0.0.1:${String(port)}` };
 }

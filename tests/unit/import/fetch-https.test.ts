@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { hasCode } from '../../../src/domain/errors.ts';
 import { createFetchVideo } from '../../../src/services/gateway/import/fetch-video.ts';
+import { listen } from '../../support/listen.ts';
 import { recordedLog } from '../../support/recorded-log.ts';
 
 const fixture = (name: string): Promise<string> =>
@@ -18,18 +18,7 @@ async function serveHttps(t: TestContext): Promise<{ port: number; names: (strin
   const [key, cert] = await Promise.all([fixture('video.example.key'), fixture('video.example.crt')]);
   const server = createServer({ key, cert }, (_request, response) => response.end('video'));
   server.on('secureConnection', (socket) => names.push(socket.servername ?? undefined));
-  const port = await new Promise<number>((resolve) => {
-    server.listen(0, '127.0.0.1', () => {
-      resolve((server.address() as AddressInfo).port);
-    });
-  });
-  t.after(
-    () =>
-      new Promise((resolve) => {
-        server.close(resolve);
-        server.closeAllConnections();
-      }),
-  );
+  const port = await listen(t, server);
   return { port, names };
 }
 
