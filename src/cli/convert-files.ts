@@ -13,6 +13,12 @@ export async function fileSource(path: string): Promise<AudioSource> {
   });
   if (facts.isDirectory())
     throw new AudiowaveError('request.malformed', `${path} is a folder; name the videos in it.`);
+  // Opening a pipe waits for a writer, and no signal ends that wait.
+  if (!facts.isFile())
+    throw new AudiowaveError(
+      'request.malformed',
+      `${path} is a pipe or a device; send it into standard input: audiowave convert - < ${path}`,
+    );
   return {
     sizeBytes: facts.size,
     localPath: path,

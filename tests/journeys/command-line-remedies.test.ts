@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -31,5 +32,23 @@ suite('what the command line says when something is wrong', () => {
     const [said] = await Promise.all([text(child.stderr), once(child, 'exit')]);
     assert.equal(child.exitCode, 1);
     assert.match(said, /reader of standard output went away/);
+  });
+
+  test('convert refuses a pipe at once instead of waiting for a writer, and says how to send one, with 1', async (t) => {
+    const pipe = join(await tempFolder(t), 'talk.mp4');
+    const made = spawn('mkfifo', [pipe]);
+    assert.deepEqual(await once(made, 'exit'), [0, null]);
+    const child = spawn(process.execPath, [PROGRAM, 'convert', pipe], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    // No other signal ends a process that waits for a pipe's writer.
+    const deadline = setTimeout(() => child.kill('SIGKILL'), 20_000);
+    const [said] = await Promise.all([text(child.stderr), once(child, 'exit')]);
+    clearTimeout(deadline);
+    assert.equal(child.exitCode, 1);
+    assert.match(
+      said,
+      /talk\.mp4 is a pipe or a device; send it into standard input: audiowave convert - < /,
+    );
   });
 });
