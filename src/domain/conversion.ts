@@ -218,25 +218,27 @@ export function markPublished(
   return unpublished.length === c.unpublished.length ? undefined : { ...c, unpublished };
 }
 
-/** A converter begins: `queued → converting`, or takes over where the lease has run out, whoever held it. */
-export function claim(
-  c: Conversion,
-  lease: Lease,
-  now: number,
-  draftMp3Fid: FileId | null = null,
-): Conversion | undefined {
+/**
+ * A converter begins: `queued → converting`, or takes over where the lease has run out, whoever held it. The record goes
+ * on naming the draft of the attempt before until another is named: its file is still to be removed.
+ */
+export function claim(c: Conversion, lease: Lease, now: number): Conversion | undefined {
   const free = c.state === 'queued' || (c.state === 'converting' && !isLeased(c, now));
   if (!free) return undefined;
   return {
     ...c,
     state: 'converting',
     lease,
-    draftMp3Fid,
     attempts: c.attempts + 1,
     progress: null,
     startedAt: now,
     updatedAt: now,
   };
+}
+
+/** The holder names the MP3 that it is about to write; undefined where the lease is another's. */
+export function nameDraft(c: Conversion, holder: string, draftMp3Fid: FileId): Conversion | undefined {
+  return c.state === 'converting' && holds(c, holder) ? { ...c, draftMp3Fid } : undefined;
 }
 
 /** The holder is alive (and so far along); undefined where the lease was lost or the conversion was cancelled. */

@@ -1,3 +1,4 @@
+import { CONTENT_SECURITY_POLICY } from '../../src/services/gateway/page/page.ts';
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -8,17 +9,6 @@ import { answerMp3, silentMp3 } from './fake-mp3.ts';
 
 /** The folder of the page. */
 const WEB = join(import.meta.dirname, '../../web');
-
-/** As the real gateway sends it, so that a test sees what the browser would refuse. */
-const CSP = [
-  "default-src 'self'",
-  "img-src 'self' data: blob:",
-  "media-src 'self' blob:",
-  "object-src 'none'",
-  "base-uri 'none'",
-  "form-action 'self'",
-  "frame-ancestors 'none'",
-].join('; ');
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
@@ -109,7 +99,7 @@ export class FakeGateway {
     const path = url.pathname === '/' ? '/index.html' : url.pathname;
     const known = path === '/index.html' || /^\/assets\/[\w.-]+$/.test(path);
     const body = known ? await readFile(join(WEB, path)).catch(() => undefined) : undefined;
-    response.setHeader('Content-Security-Policy', CSP);
+    response.setHeader('Content-Security-Policy', CONTENT_SECURITY_POLICY);
     response.writeHead(body === undefined ? 404 : 200, {
       'Content-Type': TYPES[extname(path)] ?? 'text/plain',
     });

@@ -92,7 +92,7 @@ async function take(
   // Of its own for each attempt, so that a repeated message in the same process is another mover, too.
   const lease = { holder: `${options.holder}-${randomUUID()}`, until: now + options.leaseMs };
   const claimed = await deps.conversions.update(conversion.id, (current) => {
-    const ours = claim(current, lease, now, current.draftMp3Fid);
+    const ours = claim(current, lease, now);
     return ours && { ...ours, messageFields: { ...ours.messageFields, ...fields } };
   });
   return claimed === undefined ? tooLate(options) : { kind: 'claimed', conversion: claimed };

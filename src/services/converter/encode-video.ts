@@ -1,4 +1,4 @@
-import type { Conversion } from '../../domain/conversion.ts';
+import { nameDraft, type Conversion } from '../../domain/conversion.ts';
 import { DEFAULT_AUDIO_OPTIONS } from '../../domain/audio-options.ts';
 import { AudiowaveError } from '../../domain/errors.ts';
 import { mintFileId, type FileId } from '../../domain/ids.ts';
@@ -53,7 +53,7 @@ async function beginDraft(deps: EncodeDeps, conversion: Conversion): Promise<Fil
   if (conversion.draftMp3Fid !== null) await deps.mp3s.remove(conversion.draftMp3Fid);
   const draftMp3Fid = mintFileId();
   const begun = await deps.conversions.update(conversion.id, (current) =>
-    current.lease?.holder === conversion.lease?.holder ? { ...current, draftMp3Fid } : undefined,
+    nameDraft(current, conversion.lease?.holder ?? '', draftMp3Fid),
   );
   if (begun === undefined) throw new AudiowaveError('audio.cancelled');
   return draftMp3Fid;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cancel, claim, finish, type Conversion } from '../../../src/domain/conversion.ts';
+import { cancel, claim, nameDraft, finish, type Conversion } from '../../../src/domain/conversion.ts';
 import { mintFileId, type FileId } from '../../../src/domain/ids.ts';
 import {
   converterStage,
@@ -27,9 +27,8 @@ async function killedConversion(stage: ConverterStage, leaseMs: number): Promise
   await writer.commit();
   const id = await storeUpload(stage);
   const now = Date.now();
-  await stage.conversions.port.update(id, (c) =>
-    claim(c, { holder: 'killed', until: now + leaseMs }, now, draft),
-  );
+  await stage.conversions.port.update(id, (c) => claim(c, { holder: 'killed', until: now + leaseMs }, now));
+  await stage.conversions.port.update(id, (c) => nameDraft(c, 'killed', draft));
   return id;
 }
 

@@ -3,7 +3,7 @@ import { test, type TestContext } from 'node:test';
 import { MemoryBroker } from '../../../src/adapters/memory/broker.ts';
 import { MemoryConversionStore } from '../../../src/adapters/memory/conversion-store.ts';
 import { MemoryFileStore } from '../../../src/adapters/memory/file-store.ts';
-import { claim, enqueue, newConversion, type Conversion } from '../../../src/domain/conversion.ts';
+import { claim, nameDraft, enqueue, newConversion, type Conversion } from '../../../src/domain/conversion.ts';
 import { AudiowaveError } from '../../../src/domain/errors.ts';
 import { mintFileId } from '../../../src/domain/ids.ts';
 import { FAILED_QUEUE } from '../../../src/domain/messages.ts';
@@ -184,8 +184,9 @@ async function converting(
   const { id } = await queued(setup);
   const lease = { holder: 'converter', until: Date.now() + 1_000 };
   await setup.conversions.update(id, (c) => ({ ...c, attempts: attempts - 1, unpublished: [] }));
-  const claimed = await setup.conversions.update(id, (c) => claim(c, lease, Date.now(), draft));
+  const claimed = await setup.conversions.update(id, (c) => claim(c, lease, Date.now()));
   assert.equal(claimed?.attempts, attempts);
+  if (draft !== null) await setup.conversions.update(id, (c) => nameDraft(c, lease.holder, draft));
   return claimed;
 }
 

@@ -21,8 +21,8 @@ const TYPES: Readonly<Record<string, string>> = {
   '.txt': 'text/plain; charset=utf-8',
 };
 
-// Only what this server sends itself may run, load or be shown; nothing may frame the page.
-const CONTENT_SECURITY_POLICY = [
+/** Only what this server sends itself may run, load or be shown; nothing may frame the page. */
+export const CONTENT_SECURITY_POLICY = [
   "default-src 'self'",
   "img-src 'self' data: blob:",
   "media-src 'self' blob:",
