@@ -23,13 +23,17 @@ const LAYERS = {
 /** Package → the layers that may import it. */
 const DRIVERS = {
   'node:sqlite': ['adapter'],
+  mongodb: ['adapter'],
+  mysql2: ['adapter'],
+  'mysql2/**': ['adapter'],
+  'rabbitmq-client': ['adapter'],
   nodemailer: ['adapter'],
   'nodemailer/**': ['adapter'],
   'node-av': ['audio'],
   'node-av/**': ['audio'],
   fastify: ['service'],
   '@fastify/**': ['service'],
-  undici: ['service'],
+  undici: ['service', 'adapter'],
   pino: ['host'],
   'pino-pretty': ['host'],
 };

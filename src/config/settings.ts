@@ -133,6 +133,12 @@ export const SETTINGS = {
     'How long a video stays after its conversion ended.',
   ),
   mp3RetentionMs: setting('MP3_RETENTION', durationOrForever, 'forever', 'How long an MP3 stays.'),
+  leftoverAgeMs: setting(
+    'LEFTOVER_AGE',
+    wait(1_000),
+    '1h',
+    "The age at which a half-written file that nobody writes any more is removed. Longer than any converter's or gateway's pause.",
+  ),
   legacyDownloads: setting(
     'LEGACY_DOWNLOADS',
     word('closed', 'open'),

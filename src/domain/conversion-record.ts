@@ -24,6 +24,8 @@ export interface SweepKeys {
   readonly videoKeptSince: number | null;
   /** When a conversion ended whose MP3 is still kept. */
   readonly mp3KeptSince: number | null;
+  /** When a conversion ended whose record still names drafts. */
+  readonly draftsNamedSince: number | null;
 }
 
 /** The sweep keys of a record. Every store finds records by these, so that all stores agree. */
@@ -34,6 +36,7 @@ export function sweepKeys(c: Conversion): SweepKeys {
       c.unpublished.length === 0 ? null : Math.min(...c.unpublished.map((entry) => entry.since)),
     videoKeptSince: c.videoRemovedAt === null ? c.endedAt : null,
     mp3KeptSince: c.mp3Fid !== null && c.mp3RemovedAt === null ? c.endedAt : null,
+    draftsNamedSince: c.drafts.length > 0 ? c.endedAt : null,
   };
 }
 

@@ -76,8 +76,12 @@ export interface Conversion {
   readonly videoBytes: number | null;
   /** Set in the same step that moves the conversion to `ready`. */
   readonly mp3Fid: FileId | null;
-  /** The MP3 that a converter is writing: whoever takes over, or ends the conversion, removes what a crash left of it. */
-  readonly draftMp3Fid: FileId | null;
+  /**
+   * The MP3s that attempts have begun to write, the newest last. Whoever takes over or ends the conversion removes them,
+   * and the sweeper once more some time after the end: an attempt that nobody has heard of for long may still have
+   * finished its draft in between.
+   */
+  readonly drafts: readonly FileId[];
   readonly mp3Bytes: number | null;
   /** Length of the MP3's sound. */
   readonly durationMs: number | null;
@@ -92,6 +96,8 @@ export interface Conversion {
   /** Announcements that no broker has confirmed yet, each since when. The sweeper publishes what a crash left. */
   readonly unpublished: readonly { readonly announcement: Announcement; readonly since: number }[];
   readonly mail: MailState;
+  /** Who sends the mail at the moment: of several processes one. */
+  readonly mailLease: Lease | null;
   /** Fields of the `video` message that nobody here knows; they travel on with `mp3`. */
   readonly messageFields: MessageBody;
   readonly links: readonly DownloadLink[];
@@ -135,7 +141,7 @@ export function newConversion(fields: NewConversion): Conversion {
     version: 1,
     videoBytes: null,
     mp3Fid: null,
-    draftMp3Fid: null,
+    drafts: [],
     mp3Bytes: null,
     durationMs: null,
     progress: null,
@@ -144,6 +150,7 @@ export function newConversion(fields: NewConversion): Conversion {
     attempts: 0,
     unpublished: [],
     mail: 'none',
+    mailLease: null,
     messageFields: {},
     links: [],
     createdAt: now,
@@ -220,7 +227,7 @@ export function markPublished(
 
 /**
  * A converter begins: `queued → converting`, or takes over where the lease has run out, whoever held it. The record goes
- * on naming the draft of the attempt before until another is named: its file is still to be removed.
+ * on naming the drafts of the attempts before: their files are still to be removed.
  */
 export function claim(c: Conversion, lease: Lease, now: number): Conversion | undefined {
   const free = c.state === 'queued' || (c.state === 'converting' && !isLeased(c, now));
@@ -236,9 +243,13 @@ export function claim(c: Conversion, lease: Lease, now: number): Conversion | un
   };
 }
 
+/** The most drafts a record names; each was removed when the next one was named. */
+export const MAX_DRAFTS = 20;
+
 /** The holder names the MP3 that it is about to write; undefined where the lease is another's. */
-export function nameDraft(c: Conversion, holder: string, draftMp3Fid: FileId): Conversion | undefined {
-  return c.state === 'converting' && holds(c, holder) ? { ...c, draftMp3Fid } : undefined;
+export function nameDraft(c: Conversion, holder: string, draft: FileId): Conversion | undefined {
+  if (c.state !== 'converting' || !holds(c, holder)) return undefined;
+  return { ...c, drafts: [...c.drafts, draft].slice(-MAX_DRAFTS) };
 }
 
 /** The holder is alive (and so far along); undefined where the lease was lost or the conversion was cancelled. */
@@ -305,7 +316,7 @@ function becomeReady(c: Conversion, result: ConversionResult, now: number): Conv
     ...c,
     ...result,
     state: 'ready',
-    draftMp3Fid: null,
+    drafts: c.drafts.filter((draft) => draft !== result.mp3Fid),
     progress: 1,
     lease: null,
     // A `video` that is still owed would have the work done once more.
@@ -356,7 +367,18 @@ export function addLink(c: Conversion, link: DownloadLink, now: number): Convers
   return { ...c, links: [...living, link].slice(-MAX_LINKS) };
 }
 
+/** A process begins to send the mail; undefined where none is due or another process is at it. */
+export function claimMail(c: Conversion, lease: Lease, now: number): Conversion | undefined {
+  if (c.mail !== 'due' || (c.mailLease !== null && c.mailLease.until > now)) return undefined;
+  return { ...c, mailLease: lease };
+}
+
+/** The holder could not send it; whoever comes next may try at once. */
+export function releaseMail(c: Conversion, holder: string): Conversion | undefined {
+  return c.mailLease?.holder === holder ? { ...c, mailLease: null } : undefined;
+}
+
 /** The mail went out, never can, or is no longer owed since there is no MP3 to write about. */
 export function settleMail(c: Conversion, mail: Exclude<MailState, 'due'>): Conversion | undefined {
-  return c.mail === 'due' ? { ...c, mail } : undefined;
+  return c.mail === 'due' ? { ...c, mail, mailLease: null } : undefined;
 }

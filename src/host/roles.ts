@@ -109,6 +109,7 @@ async function startGatewayRole(context: RoleContext): Promise<readonly RunningR
       sourceRetentionMs: config.sourceRetentionMs,
       mp3RetentionMs: config.mp3RetentionMs,
       maxAttempts: config.maxAttempts,
+      leftoverAgeMs: config.leftoverAgeMs,
     },
   );
   return [gateway, sweeper];

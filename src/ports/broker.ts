@@ -54,8 +54,8 @@ export interface DeadLetter {
 export interface QueueDepth {
   /** Waiting, the delayed ones included. */
   readonly waiting: number;
-  /** With a consumer. */
-  readonly unacknowledged: number;
+  /** With a consumer; undefined where the broker does not tell. */
+  readonly unacknowledged: number | undefined;
   readonly dead: number;
 }
 
@@ -77,11 +77,21 @@ export interface Broker {
     body: MessageBody,
     options?: { readonly messageId?: string; readonly signal?: AbortSignal },
   ): Promise<void>;
-  /** Begins to deliver; resolves when the first delivery may come. */
+  /**
+   * Begins to deliver; resolves when the first delivery may come, and, where the broker is away, soon: it then begins by
+   * itself as soon as the broker answers, as it goes on by itself after every interruption.
+   */
   consume(queue: string, options: ConsumeOptions, handler: Handler): Promise<Consumer>;
   depth(queue: string): Promise<QueueDepth>;
   /** The dead letters of a queue, oldest first. */
   deadLetters(queue: string, limit: number): Promise<readonly DeadLetter[]>;
+  /**
+   * Publishes dead letters again, as new messages that have used no attempt, and forgets them; those of `messageId`, or
+   * all. Says how many. A crash in between may leave one in both places, never in none.
+   */
+  replay(queue: string, messageId?: string): Promise<number>;
+  /** Forgets dead letters, those of `messageId` or all; says how many. */
+  drop(queue: string, messageId?: string): Promise<number>;
   /** Resolves where the broker answers; `broker.unavailable` otherwise. */
   check(): Promise<void>;
   /** Stops all consumers at once, as a crash would but cleanly, and lets go. */

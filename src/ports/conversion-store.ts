@@ -40,8 +40,15 @@ export interface ConversionStore {
   unpublished(before: number, limit: number): Promise<readonly Conversion[]>;
   /** Records whose lease ran out before `before`, oldest first. */
   leaseExpired(before: number, limit: number): Promise<readonly Conversion[]>;
-  /** Ended records whose video (`kind: 'video'`) or MP3 is still there and that ended before `before`, oldest first. */
-  retentionDue(kind: 'video' | 'mp3', before: number, limit: number): Promise<readonly Conversion[]>;
+  /**
+   * Ended records whose video (`kind: 'video'`) or MP3 is still there, or that still name drafts, and that ended before
+   * `before`, oldest first.
+   */
+  retentionDue(
+    kind: 'video' | 'mp3' | 'drafts',
+    before: number,
+    limit: number,
+  ): Promise<readonly Conversion[]>;
 
   /** Resolves where the store answers; `store.unavailable` otherwise. */
   check(): Promise<void>;

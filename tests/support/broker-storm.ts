@@ -69,7 +69,7 @@ async function drain(broker: SqliteBroker, queue: string): Promise<string[]> {
   await eventually(
     `${queue} is empty`,
     async () => {
-      const { waiting, unacknowledged } = await broker.depth(queue);
+      const { waiting, unacknowledged = 0 } = await broker.depth(queue);
       return waiting + unacknowledged === 0;
     },
     120_000,

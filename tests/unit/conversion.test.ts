@@ -208,13 +208,13 @@ test('reviveAbandoned() queues and announces again once the lease has run out, a
 });
 
 test('finish() makes ready with the MP3 in the same step, and owes the announcement and a mail', () => {
-  const ready = finish(record('converting', { draftMp3Fid: RESULT.mp3Fid }), 'holder', RESULT, NOW + 1);
+  const ready = finish(record('converting', { drafts: [RESULT.mp3Fid] }), 'holder', RESULT, NOW + 1);
   assert.ok(ready);
   assert.deepEqual(
     [ready.state, ready.mp3Fid, ready.progress, ready.lease],
     ['ready', RESULT.mp3Fid, 1, null],
   );
-  assert.deepEqual([ready.mail, ready.endedAt, ready.draftMp3Fid], ['due', NOW + 1, null]);
+  assert.deepEqual([ready.mail, ready.endedAt, ready.drafts], ['due', NOW + 1, []]);
   assert.deepEqual(ready.unpublished, [{ announcement: 'mp3', since: NOW + 1 }]);
 });
 

@@ -64,6 +64,18 @@ export class MemoryBroker implements Broker {
     return Promise.resolve(this.#queues.dead(queue).slice(0, limit));
   }
 
+  async replay(queue: string, messageId?: string): Promise<number> {
+    this.#mustBeOpen();
+    const letters = this.#queues.takeDead(queue, messageId);
+    for (const letter of letters) await this.publish(queue, letter.body, { messageId: letter.messageId });
+    return letters.length;
+  }
+
+  async drop(queue: string, messageId?: string): Promise<number> {
+    this.#mustBeOpen();
+    return Promise.resolve(this.#queues.takeDead(queue, messageId).length);
+  }
+
   async check(): Promise<void> {
     this.#mustBeOpen();
     return Promise.resolve();

@@ -6,6 +6,8 @@ import { decodeCursor, encodeCursor, type ListPlace } from '../../domain/list-cu
 import { emailKey } from '../../domain/user.ts';
 import type { Change, ConversionPage, ConversionStore } from '../../ports/conversion-store.ts';
 
+const KEPT = { video: 'videoKeptSince', mp3: 'mp3KeptSince', drafts: 'draftsNamedSince' } as const;
+
 /** Records of conversions of one process, gone with it; for tests. */
 export class MemoryConversionStore implements ConversionStore {
   readonly #records = new Map<FileId, Conversion>();
@@ -75,8 +77,8 @@ export class MemoryConversionStore implements ConversionStore {
     return this.#due('leaseUntil', before, limit);
   }
 
-  retentionDue(kind: 'video' | 'mp3', before: number, limit: number): Promise<readonly Conversion[]> {
-    return this.#due(kind === 'video' ? 'videoKeptSince' : 'mp3KeptSince', before, limit);
+  retentionDue(kind: keyof typeof KEPT, before: number, limit: number): Promise<readonly Conversion[]> {
+    return this.#due(KEPT[kind], before, limit);
   }
 
   check(): Promise<void> {

@@ -80,6 +80,16 @@ export class MemoryQueues {
     return this.#queue(queue).dead;
   }
 
+  /** Takes the dead letters of `messageId`, or all, out of the queue. */
+  takeDead(name: string, messageId?: string): readonly DeadLetter[] {
+    const { dead } = this.#queue(name);
+    const all = dead.splice(0);
+    const isMeant = (letter: DeadLetter): boolean =>
+      messageId === undefined || letter.messageId === messageId;
+    dead.push(...all.filter((letter) => !isMeant(letter)));
+    return all.filter(isMeant);
+  }
+
   depth(queue: string): QueueDepth {
     const { waiting, held, dead } = this.#queue(queue);
     return { waiting: waiting.size, unacknowledged: held.size, dead: dead.length };

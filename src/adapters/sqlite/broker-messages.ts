@@ -36,6 +36,8 @@ interface DeadRow {
 /** What this owner may still decide about: the delivery is the newest one, and nobody took it away. */
 const MINE = 'id = ? AND owner = ? AND delivery = ?';
 
+const MEANT = 'queue = :queue AND (:messageId IS NULL OR message_id = :messageId)';
+
 /** The messages in the file. Every method is one short transaction. */
 export class BrokerMessages {
   readonly #database: DatabaseSync;
@@ -169,5 +171,28 @@ export class BrokerMessages {
       attempts,
       diedAt: died_at,
     }));
+  }
+
+  /** Dead letters of `messageId`, or all, wait again as new messages; says how many. */
+  replay(queue: string, messageId: string | undefined): number {
+    return transaction(this.#database, () => {
+      const meant = { queue, messageId: messageId ?? null };
+      this.#database
+        .prepare(
+          `INSERT INTO message (queue, message_id, body, available_at)
+           SELECT queue, message_id, body, :now FROM dead_letter WHERE ${MEANT} ORDER BY id`,
+        )
+        .run({ ...meant, now: Date.now() });
+      return this.#forgetDead(meant);
+    });
+  }
+
+  /** Forgets dead letters of `messageId`, or all; says how many. */
+  drop(queue: string, messageId: string | undefined): number {
+    return this.#forgetDead({ queue, messageId: messageId ?? null });
+  }
+
+  #forgetDead(meant: { queue: string; messageId: string | null }): number {
+    return Number(this.#database.prepare(`DELETE FROM dead_letter WHERE ${MEANT}`).run(meant).changes);
   }
 }

@@ -115,6 +115,18 @@ export class SqliteBroker implements Broker {
     return this.#whileOpen(() => orUnavailable(() => this.#messages.deadLetters(queue, limit)));
   }
 
+  replay(queue: string, messageId?: string): Promise<number> {
+    return this.#whileOpen(() => {
+      const count = orUnavailable(() => this.#messages.replay(queue, messageId));
+      this.#wake(queue);
+      return count;
+    });
+  }
+
+  drop(queue: string, messageId?: string): Promise<number> {
+    return this.#whileOpen(() => orUnavailable(() => this.#messages.drop(queue, messageId)));
+  }
+
   check(): Promise<void> {
     return this.#whileOpen(() => {
       orUnavailable(() => {

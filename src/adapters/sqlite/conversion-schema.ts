@@ -27,6 +27,15 @@ export const MIGRATIONS = [
      PRIMARY KEY (token_hash, conversion_id)
    ) WITHOUT ROWID;
    CREATE INDEX conversion_link_of ON conversion_link (conversion_id);`,
+  `ALTER TABLE conversion ADD COLUMN drafts_named_since INTEGER;
+   CREATE INDEX conversion_drafts ON conversion (drafts_named_since, id) WHERE drafts_named_since IS NOT NULL;
+   UPDATE conversion SET document = json_set(
+     json_remove(document, '$.draftMp3Fid'),
+     '$.mailLease', NULL,
+     '$.drafts', CASE WHEN json_extract(document, '$.draftMp3Fid') IS NULL THEN json_array()
+                      ELSE json_array(json_extract(document, '$.draftMp3Fid')) END);
+   UPDATE conversion SET drafts_named_since = json_extract(document, '$.endedAt')
+     WHERE json_array_length(document, '$.drafts') > 0;`,
 ] as const;
 
 function dueBy(column: string): string {
@@ -36,10 +45,12 @@ function dueBy(column: string): string {
 /** Every statement of the conversion-store. */
 export const SQL = {
   insert: `INSERT INTO conversion (id, version, document, owner_key, created_at, mp3_fid, lease_until,
-             unpublished_since, video_kept_since, mp3_kept_since) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             unpublished_since, video_kept_since, mp3_kept_since, drafts_named_since)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
            ON CONFLICT (id) DO NOTHING`,
   update: `UPDATE conversion SET version = ?, document = ?, owner_key = ?, created_at = ?, mp3_fid = ?,
-             lease_until = ?, unpublished_since = ?, video_kept_since = ?, mp3_kept_since = ? WHERE id = ?`,
+             lease_until = ?, unpublished_since = ?, video_kept_since = ?, mp3_kept_since = ?,
+             drafts_named_since = ? WHERE id = ?`,
   remove: 'DELETE FROM conversion WHERE id = ?',
   insertLink: 'INSERT OR IGNORE INTO conversion_link (token_hash, conversion_id) VALUES (?, ?)',
   removeLinks: 'DELETE FROM conversion_link WHERE conversion_id = ?',
@@ -56,5 +67,6 @@ export const SQL = {
   leaseExpired: dueBy('lease_until'),
   videoKept: dueBy('video_kept_since'),
   mp3Kept: dueBy('mp3_kept_since'),
+  draftsNamed: dueBy('drafts_named_since'),
   check: 'SELECT 1 FROM conversion LIMIT 1',
 } as const;

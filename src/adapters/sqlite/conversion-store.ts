@@ -10,6 +10,8 @@ import { MIGRATIONS, SQL } from './conversion-schema.ts';
 import { openDatabase, transaction } from './database.ts';
 import { answer, opening } from './store-errors.ts';
 
+const KEPT = { video: 'videoKept', mp3: 'mp3Kept', drafts: 'draftsNamed' } as const;
+
 /** Records of conversions in one SQLite file, which several processes may open at the same time. */
 export class SqliteConversionStore implements ConversionStore {
   readonly #database: DatabaseSync;
@@ -97,8 +99,8 @@ export class SqliteConversionStore implements ConversionStore {
     return answer(() => this.#readAll('leaseExpired', before, limit));
   }
 
-  retentionDue(kind: 'video' | 'mp3', before: number, limit: number): Promise<readonly Conversion[]> {
-    return answer(() => this.#readAll(kind === 'video' ? 'videoKept' : 'mp3Kept', before, limit));
+  retentionDue(kind: keyof typeof KEPT, before: number, limit: number): Promise<readonly Conversion[]> {
+    return answer(() => this.#readAll(KEPT[kind], before, limit));
   }
 
   check(): Promise<void> {
@@ -159,6 +161,7 @@ function columnsOf(c: Conversion): SQLInputValue[] {
     keys.unpublishedSince,
     keys.videoKeptSince,
     keys.mp3KeptSince,
+    keys.draftsNamedSince,
   ];
 }
 

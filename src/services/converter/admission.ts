@@ -34,7 +34,7 @@ export async function admit(
       await repeatAnnouncement(deps, options, conversion);
       return DONE;
     case 'cancelled':
-      await removeDraft(deps, conversion);
+      await removeDrafts(deps, conversion);
       return DONE;
     case 'uploading':
     case 'fetching':
@@ -98,9 +98,9 @@ async function take(
   return claimed === undefined ? tooLate(options) : { kind: 'claimed', conversion: claimed };
 }
 
-/** What a converter that died has left of its MP3. A store removes whole files only: one that is being written stays. */
-async function removeDraft(deps: ConverterDeps, conversion: Conversion): Promise<void> {
-  if (conversion.draftMp3Fid !== null) await deps.mp3s.remove(conversion.draftMp3Fid);
+/** What converters that died have left of MP3s. A store removes whole files only: one that is being written stays. */
+async function removeDrafts(deps: ConverterDeps, { drafts }: Conversion): Promise<void> {
+  for (const draft of drafts) await deps.mp3s.remove(draft);
 }
 
 async function giveUp(
@@ -113,7 +113,7 @@ async function giveUp(
     fail(current, null, failure, Date.now()),
   );
   if (failed === undefined) return tooLate(options);
-  await removeDraft(deps, failed);
+  await removeDrafts(deps, failed);
   deps.log.error(
     { conversionId: conversion.id, attempts: conversion.attempts, code: failure.code },
     'conversion given up',

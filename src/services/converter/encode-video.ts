@@ -46,17 +46,17 @@ export async function encodeVideo(
 }
 
 /**
- * Removes what an earlier attempt has left and names the next draft. Only now that the conversion is claimed can't the
- * earlier attempt, should it live on, make that draft the MP3 of the conversion any more.
+ * Removes what earlier attempts have left and names the next draft. Only now that the conversion is claimed can't an
+ * earlier attempt, should it live on, make its draft the MP3 of the conversion any more.
  */
 async function beginDraft(deps: EncodeDeps, conversion: Conversion): Promise<FileId> {
-  if (conversion.draftMp3Fid !== null) await deps.mp3s.remove(conversion.draftMp3Fid);
-  const draftMp3Fid = mintFileId();
+  for (const earlier of conversion.drafts) await deps.mp3s.remove(earlier);
+  const draft = mintFileId();
   const begun = await deps.conversions.update(conversion.id, (current) =>
-    nameDraft(current, conversion.lease?.holder ?? '', draftMp3Fid),
+    nameDraft(current, conversion.lease?.holder ?? '', draft),
   );
   if (begun === undefined) throw new AudiowaveError('audio.cancelled');
-  return draftMp3Fid;
+  return draft;
 }
 
 async function openSource(videos: FileStore, id: FileId): Promise<AudioSource> {

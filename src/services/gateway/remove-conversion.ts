@@ -27,7 +27,7 @@ async function cleanUpCancelled({ deps, work }: Edge, conversion: Conversion): P
 // The record goes last: a crash on the way leaves it, and the same call finishes the work.
 async function removeEnded({ deps }: Edge, conversion: Conversion): Promise<void> {
   if (conversion.mp3Fid !== null) await deps.mp3s.remove(conversion.mp3Fid);
-  if (conversion.draftMp3Fid !== null) await deps.mp3s.remove(conversion.draftMp3Fid);
+  for (const draft of conversion.drafts) await deps.mp3s.remove(draft);
   await deps.videos.remove(conversion.id);
   await deps.conversions.remove(conversion.id);
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { RunningRole } from '../../ports/role.ts';
 import { AnnouncementSweep } from './sweep/announcements.ts';
 import { sweepLeases } from './sweep/leases.ts';
-import { removePartials, retireMp3s, retireVideos } from './sweep/retention.ts';
+import { removeDrafts, removePartials, retireMp3s, retireVideos } from './sweep/retention.ts';
 import type { SweepContext, SweeperDeps, SweeperOptions, SweepReport } from './sweep/sweep-context.ts';
 
 export type { SweeperDeps, SweeperOptions, SweepReport } from './sweep/sweep-context.ts';
@@ -57,7 +57,7 @@ class Sweep {
 
   constructor(deps: SweeperDeps, options: SweeperOptions) {
     this.#deps = deps;
-    const defaults = { unpublishedAfterMs: 5_000, abandonedAfterMs: 15_000, partialFileMs: 3_600_000 };
+    const defaults = { unpublishedAfterMs: 5_000, abandonedAfterMs: 15_000 };
     this.#options = { ...defaults, now: Date.now, ...options };
   }
 
@@ -73,6 +73,7 @@ class Sweep {
     await this.#step('announcements', () => this.#announcements.run(context));
     await this.#step('videos', () => retireVideos(context));
     await this.#step('mp3s', () => retireMp3s(context));
+    await this.#step('drafts', () => removeDrafts(context));
     await this.#step('partial files', () => this.#removePartials(context));
     if (Object.values(report).some((count) => count > 0)) this.#deps.log.info({ ...report }, 'swept');
     return report;
@@ -90,7 +91,7 @@ class Sweep {
   async #removePartials(context: SweepContext): Promise<void> {
     const now = this.#options.now();
     if (now < this.#partialsNotBefore) return;
-    this.#partialsNotBefore = now + PARTIALS_EVERY_MS;
+    this.#partialsNotBefore = now + Math.min(PARTIALS_EVERY_MS, this.#options.leftoverAgeMs);
     await removePartials(context);
   }
 }
@@ -103,6 +104,7 @@ function emptyReport(): SweepReport {
     revived: 0,
     removedVideos: 0,
     removedMp3s: 0,
+    removedDrafts: 0,
     removedPartials: 0,
   };
 }

@@ -199,6 +199,44 @@ export function dying(promise: Promised): void {
     await untilDepth(broker, { ...NOTHING, dead: 1 });
   });
 
+  promise('replay() gives a dead letter new attempts, all of them or one', async (subject) => {
+    const broker = await subject.open();
+    await publishMany(broker, 3);
+    const failing = await broker.consume(QUEUE, consuming(), () =>
+      Promise.resolve({ kind: 'reject', reason: 'no' }),
+    );
+    await untilDead(broker, 3);
+    await failing.stop(15_000);
+    assert.equal(await broker.replay(QUEUE, 'm1'), 1);
+    assert.equal(await broker.replay(QUEUE, 'nobody'), 0);
+    const inbox = new Inbox();
+    await broker.consume(QUEUE, consuming(), inbox.handler);
+    const one = await inbox.next();
+    assert.deepEqual([one.messageId, one.body, one.attempt], ['m1', { messageId: 'm1' }, 1]);
+    one.answer(DONE);
+    assert.equal(await broker.replay(QUEUE), 2);
+    for (const id of ['m0', 'm2']) {
+      const letter = await inbox.next();
+      assert.deepEqual([letter.messageId, letter.attempt], [id, 1]);
+      letter.answer(DONE);
+    }
+    await untilDead(broker, 0);
+  });
+
+  promise('drop() forgets dead letters, all of them or one', async (subject) => {
+    const broker = await subject.open();
+    await publishMany(broker, 3);
+    await broker.consume(QUEUE, consuming(), () => Promise.resolve({ kind: 'reject', reason: 'no' }));
+    await untilDead(broker, 3);
+    assert.equal(await broker.drop(QUEUE, 'm1'), 1);
+    assert.deepEqual(
+      (await broker.deadLetters(QUEUE, 9)).map(({ messageId }) => messageId),
+      ['m0', 'm2'],
+    );
+    assert.equal(await broker.drop(QUEUE), 2);
+    await untilDepth(broker, NOTHING);
+  });
+
   promise('dead letters are told oldest first, as many as asked for', async (subject) => {
     const broker = await subject.open();
     const ids = await publishMany(broker, 5);

@@ -174,6 +174,8 @@ export function answering(promise: Promised): void {
     await assert.rejects(broker.consume(QUEUE, consuming(), new Inbox().handler), refused);
     await assert.rejects(broker.depth(QUEUE), refused);
     await assert.rejects(broker.deadLetters(QUEUE, 1), refused);
+    await assert.rejects(broker.replay(QUEUE), refused);
+    await assert.rejects(broker.drop(QUEUE), refused);
   });
 }
 

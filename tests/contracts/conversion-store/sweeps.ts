@@ -73,4 +73,16 @@ export function sweepClauses(clause: Clause, open: OpenStore<ConversionStore>): 
     await store.update(videoGone.id, (c) => ({ ...c, mp3RemovedAt: T0 + 41 }));
     assert.deepEqual(ids(await store.retentionDue('mp3', T0 + 40, 10)), [foreign.id]);
   });
+
+  clause("retentionDue('drafts') gives ended records that still name drafts, oldest first", async (t) => {
+    const { store } = await open(t);
+    const drafts = [mintFileId(), mintFileId()];
+    const first: Conversion = { ...ready(T0 + 10), drafts };
+    const second: Conversion = { ...ready(T0 + 20), drafts };
+    const running: Conversion = { ...converting(T0), drafts };
+    await createAll(store, second, first, running, ready(T0), { ...ready(T0 + 40), drafts });
+    assert.deepEqual(await store.retentionDue('drafts', T0 + 40, 10), [first, second]);
+    await store.update(first.id, (c) => ({ ...c, drafts: [] }));
+    assert.deepEqual(ids(await store.retentionDue('drafts', T0 + 40, 10)), [second.id]);
+  });
 }

@@ -30,7 +30,7 @@ test('a message becomes an MP3, and its FileId is written in the very step to re
   assert.equal(ready.mp3Fid, mp3.id);
   assert.deepEqual([ready.mp3Bytes, ready.durationMs, ready.attempts], [9, 20_000, 1]);
   assert.deepEqual([ready.progress, ready.mail, ready.incomplete], [1, 'due', false]);
-  assert.deepEqual([ready.lease, ready.draftMp3Fid, ready.failure], [null, null, null]);
+  assert.deepEqual([ready.lease, ready.drafts, ready.failure], [null, [], null]);
   for (const step of stage.history) assert.equal(step.mp3Fid !== null, step.state === 'ready', step.state);
 });
 
@@ -165,7 +165,7 @@ test('a message of a cancelled conversion is done, and what a converter that die
   const stage = await converterStage(t, engine);
   const draft = mintFileId();
   await (await stage.mp3s.port.create(draft)).commit();
-  const id = await storeUpload(stage, { draftMp3Fid: draft });
+  const id = await storeUpload(stage, { drafts: [draft] });
   await stage.conversions.port.update(id, (c) => cancel(c, Date.now()));
   await send(stage, id);
   await settled(stage);

@@ -46,8 +46,8 @@ test('a converter that was believed dead and ends its work in the last moment ke
   const engine = new ScriptedEngine();
   const stage = await converterStage(t, engine);
   const id = await killedConversion(stage, -1);
-  const { draftMp3Fid } = await record(stage, id, 'converting', isConverting);
-  assert.ok(draftMp3Fid !== null);
+  const [draft] = (await record(stage, id, 'converting', isConverting)).drafts;
+  assert.ok(draft !== undefined);
   // It says so between the look at its record and the take-over.
   const { port } = stage.conversions;
   const find = port.find.bind(port);
@@ -56,7 +56,7 @@ test('a converter that was believed dead and ends its work in the last moment ke
     const found = await find(fid);
     looks += 1;
     if (looks === 1) {
-      const result = { mp3Fid: draftMp3Fid, mp3Bytes: 11, durationMs: 1, incomplete: false };
+      const result = { mp3Fid: draft, mp3Bytes: 11, durationMs: 1, incomplete: false };
       await port.update(id, (c) => finish(c, 'killed', result, Date.now()));
     }
     return found;

@@ -3,9 +3,16 @@ import { test, type TestContext } from 'node:test';
 import { MemoryBroker } from '../../../src/adapters/memory/broker.ts';
 import { MemoryConversionStore } from '../../../src/adapters/memory/conversion-store.ts';
 import { MemoryFileStore } from '../../../src/adapters/memory/file-store.ts';
-import { claim, nameDraft, enqueue, newConversion, type Conversion } from '../../../src/domain/conversion.ts';
+import {
+  cancel,
+  claim,
+  nameDraft,
+  enqueue,
+  newConversion,
+  type Conversion,
+} from '../../../src/domain/conversion.ts';
 import { AudiowaveError } from '../../../src/domain/errors.ts';
-import { mintFileId } from '../../../src/domain/ids.ts';
+import { mintFileId, type FileId } from '../../../src/domain/ids.ts';
 import { FAILED_QUEUE } from '../../../src/domain/messages.ts';
 import { startSweeper, type Sweeper, type SweeperOptions } from '../../../src/services/gateway/sweeper.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -42,6 +49,7 @@ async function open(t: TestContext, options: Partial<SweeperOptions> = {}): Prom
       sourceRetentionMs: 24 * HOUR,
       mp3RetentionMs: null,
       maxAttempts: 3,
+      leftoverAgeMs: HOUR,
       now: () => Date.now() + setup.ahead,
       ...options,
     },
@@ -176,11 +184,7 @@ void test('a fetch whose process died has failed, with a sentence, and its owner
   assert.equal(await waiting(setup, FAILED_QUEUE), 1);
 });
 
-async function converting(
-  setup: Setup,
-  attempts: number,
-  draft: Conversion['draftMp3Fid'] = null,
-): Promise<Conversion> {
+async function converting(setup: Setup, attempts: number, draft: FileId | null = null): Promise<Conversion> {
   const { id } = await queued(setup);
   const lease = { holder: 'converter', until: Date.now() + 1_000 };
   await setup.conversions.update(id, (c) => ({ ...c, attempts: attempts - 1, unpublished: [] }));
@@ -270,4 +274,17 @@ void test('it runs by itself, at once and again, and stops', async (t) => {
     async () => (await setup.conversions.find(second.id)) === undefined,
   );
   await setup.sweeper.stop(0);
+});
+
+void test('a draft that was finished after its conversion had ended goes, after a while', async (t) => {
+  const setup = await open(t);
+  const draft = mintFileId();
+  const { id } = await converting(setup, 1, draft);
+  await setup.conversions.update(id, (c) => cancel(c, Date.now()));
+  await storeFile(setup.mp3s, draft, 'too late');
+  assert.equal((await setup.sweeper.runOnce()).removedDrafts, 0);
+  setup.ahead = HOUR + 1_000;
+  assert.equal((await setup.sweeper.runOnce()).removedDrafts, 1);
+  assert.equal(await setup.mp3s.stat(draft), undefined);
+  assert.deepEqual((await setup.conversions.find(id))?.drafts, []);
 });

@@ -76,7 +76,7 @@ async function repairConverting(context: SweepContext, conversion: Conversion, n
   const { deps, options, report } = context;
   if (conversion.attempts >= options.maxAttempts) {
     const failed = await failAbandoned(context, conversion, ABANDONED, now);
-    if (failed !== undefined && failed.draftMp3Fid !== null) await deps.mp3s.remove(failed.draftMp3Fid);
+    for (const draft of failed?.drafts ?? []) await deps.mp3s.remove(draft);
     return;
   }
   const revived = await deps.conversions.update(conversion.id, (c) => reviveAbandoned(c, now));

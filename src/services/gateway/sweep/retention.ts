@@ -30,9 +30,22 @@ export async function retireMp3s({ deps, options, stopping, report }: SweepConte
   );
 }
 
+/** Removes drafts that an attempt nobody has heard of for long may have finished after its conversion had ended. */
+export async function removeDrafts({ deps, options, stopping, report }: SweepContext): Promise<void> {
+  const before = options.now() - options.leftoverAgeMs;
+  await eachDue(
+    stopping,
+    (limit) => deps.conversions.retentionDue('drafts', before, limit),
+    async ({ id, drafts }) => {
+      for (const draft of drafts) if (await deps.mp3s.remove(draft)) report.removedDrafts += 1;
+      await deps.conversions.update(id, (c) => ({ ...c, drafts: [] }));
+    },
+  );
+}
+
 /** Removes half-written files that nobody writes any more. Whole files without a record are other implementations'. */
 export async function removePartials({ deps, options, report }: SweepContext): Promise<void> {
-  const olderThan = options.now() - options.partialFileMs;
+  const olderThan = options.now() - options.leftoverAgeMs;
   report.removedPartials += await deps.videos.sweep(olderThan);
   report.removedPartials += await deps.mp3s.sweep(olderThan);
 }

@@ -27,8 +27,8 @@ export interface SweeperOptions {
   readonly unpublishedAfterMs?: number;
   /** How long a converter may be silent after its lease ran out; 15,000 by default. */
   readonly abandonedAfterMs?: number;
-  /** The age at which a half-written file is nobody's; an hour by default. */
-  readonly partialFileMs?: number;
+  /** The age at which a half-written file, or a draft of an ended conversion, is nobody's. */
+  readonly leftoverAgeMs: number;
   /** The clock; Date.now by default. */
   readonly now?: () => number;
 }
@@ -42,6 +42,7 @@ export interface SweepReport {
   revived: number;
   removedVideos: number;
   removedMp3s: number;
+  removedDrafts: number;
   removedPartials: number;
 }
 

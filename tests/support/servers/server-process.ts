@@ -1,0 +1,114 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { eventually } from '../eventually.ts';
+
+/** A real server that a test, a benchmark or a development run has started for itself. */
+export interface TestServer {
+  /** What an adapter is given to reach it, credentials included. */
+  readonly url: string;
+  /** Ends it without a last word, as a crash would. Its data stay. */
+  kill(): Promise<void>;
+  /** Starts it again on the same port and data; resolves when it answers. */
+  restart(): Promise<void>;
+  /** Ends it; its data may go. Harmless twice. */
+  stop(): Promise<void>;
+}
+
+export interface ServerCommand {
+  /** For messages: `RabbitMQ`. */
+  readonly name: string;
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+  /** Resolves where the server answers as itself, not only its port; anything it throws means "not yet". */
+  readonly answers: () => Promise<unknown>;
+  readonly deadlineMs?: number;
+}
+
+/** A port of the loopback that nobody listens on at the moment. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+const OUTPUT_KEPT = 4_000;
+
+/**
+ * One server process in a process group of its own. It dies with this process, however that ends: the kernel kills it
+ * (PR_SET_PDEATHSIG, by setpriv of util-linux).
+ */
+export class ServerProcess {
+  readonly #command: ServerCommand;
+  #child: ChildProcess | undefined;
+
+  constructor(command: ServerCommand) {
+    this.#command = command;
+  }
+
+  /** Resolves when the server answers. Fails with what it printed where it does not. */
+  async start(): Promise<void> {
+    const { name, program, args, env, answers, deadlineMs = 60_000 } = this.#command;
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', program, ...args], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
+    this.#child = child;
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        output = (output + text).slice(-OUTPUT_KEPT);
+      });
+    }
+    let ended: string | undefined;
+    child.once('error', (error) => (ended = error.message));
+    child.once('exit', (code, signal) => (ended = `it ended with ${String(code ?? signal)}`));
+    try {
+      await eventually(
+        `${name} answers`,
+        () => (ended === undefined ? answers().then(() => true) : true),
+        deadlineMs,
+      );
+    } catch (cause) {
+      await this.kill();
+      throw new Error(`${name} did not start: ${output}`, { cause });
+    }
+    if (ended !== undefined) throw new Error(`${name} did not start: ${ended}\n${output}`);
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /** SIGKILL to the whole group; resolves when the process is gone. */
+  kill(): Promise<void> {
+    return this.#end('SIGKILL');
+  }
+
+  /** SIGTERM, and SIGKILL where that does not help within 10 s. */
+  async terminate(): Promise<void> {
+    const force = setTimeout(() => void this.kill(), 10_000);
+    try {
+      await this.#end('SIGTERM');
+    } finally {
+      clearTimeout(force);
+    }
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#child;
+    if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const exit = once(child, 'exit');
+    try {
+      process.kill(-child.pid, signal);
+    } catch {
+      // It ended by itself in this moment.
+    }
+    await exit;
+  }
+}
