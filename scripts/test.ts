@@ -9,7 +9,25 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   mpg123: 'mpg123',
   chromium: 'chromium',
   curl: 'curl',
+  mariadbd: 'mariadb-server',
+  'rabbitmq-server': 'rabbitmq-server',
+  // For the stand-in of MongoDB, of which Debian has no package; see tests/support/servers/mongodb.ts.
+  javac: 'default-jdk-headless',
+  mvn: 'maven',
 };
+
+/** Where Debian puts servers, which is not on everybody's PATH. */
+process.env.PATH = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`;
+
+/**
+ * Tests start their servers themselves, with their own data and ports: what a package would start while it is installed
+ * is forbidden meanwhile (/usr/share/doc/init-system-helpers/README.policy-rc.d), unless somebody has a policy already.
+ */
+const WITHOUT_SERVICES = `policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap 'rm -f "$policy"' EXIT
+  printf '#!/bin/sh\\nexit 101\\n' > "$policy" && chmod +x "$policy"
+fi`;
 
 function isMissing(program: string): boolean {
   return spawnSync('sh', ['-c', 'command -v "$1"', 'sh', program], { stdio: 'ignore' }).status !== 0;
@@ -22,7 +40,7 @@ function bringPrograms(): void {
   const command = `apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ${packages.join(' ')}`;
   if (process.getuid?.() === 0 && !isMissing('apt-get')) {
     console.log(`tests: installing ${packages.join(', ')}`);
-    spawnSync('sh', ['-c', command], { stdio: ['ignore', 'ignore', 'inherit'] });
+    spawnSync('sh', ['-c', `${WITHOUT_SERVICES}\n${command}`], { stdio: ['ignore', 'ignore', 'inherit'] });
   }
   const still = missing.filter(isMissing);
   if (still.length > 0) {
