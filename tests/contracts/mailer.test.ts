@@ -1,29 +1,17 @@
 import { readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import PostalMime from 'postal-mime';
 import { MemoryMailer } from '../../src/adapters/memory/mailer.ts';
 import { OutboxMailer } from '../../src/adapters/outbox/mailer.ts';
 import { AudiowaveError } from '../../src/domain/errors.ts';
 import type { Mail } from '../../src/domain/mail.ts';
+import { parseMail } from '../support/parse-mail.ts';
 import { tempFolder } from '../support/temp.ts';
 import { mailerContract } from './mailer.contract.ts';
 
 /** The .eml files of a folder as an independent parser reads them. */
 async function readMessages(folder: string): Promise<Mail[]> {
   const names = (await readdir(folder)).filter((name) => name.endsWith('.eml'));
-  return Promise.all(names.map(async (name) => parseMessage(await readFile(join(folder, name)))));
-}
-
-async function parseMessage(message: Buffer): Promise<Mail> {
-  const parsed = await PostalMime.parse(message);
-  return {
-    messageId: (parsed.messageId ?? '').replace(/^<|>$/g, ''),
-    from: parsed.from?.address ?? '',
-    to: (parsed.to ?? []).map((recipient) => recipient.address ?? '').join(', '),
-    subject: parsed.subject ?? '',
-    text: parsed.text ?? '',
-    html: parsed.html ?? '',
-  };
+  return Promise.all(names.map(async (name) => parseMail(await readFile(join(folder, name)))));
 }
 
 mailerContract(
