@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { eventually } from './eventually.ts';
 
-const BIN = fileURLToPath(new URL('../../bin/audiowave.js', import.meta.url));
+/** The command, as a checkout has it. */
+export const BIN = fileURLToPath(new URL('../../bin/audiowave.js', import.meta.url));
 
 /** The environment of a started program: nothing of ours leaks in but what a shell always has. */
-function environmentOf(settings: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
+export function environmentOf(settings: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
   const { PATH, HOME, LANG, TMPDIR } = process.env;
   return { PATH, HOME, LANG, TMPDIR, ...settings };
 }

@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { eventually } from '../eventually.ts';
@@ -26,14 +27,23 @@ export interface ServerCommand {
   readonly deadlineMs?: number;
 }
 
-/** A port of the loopback that nobody listens on at the moment. */
+/**
+ * A port of the loopback that nobody listens on at the moment, below those that the kernel lends to outgoing connections:
+ * a server that is started again finds its port free, though many have connected to somewhere meanwhile.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const server = createServer().listen(randomInt(12_000, 32_000), '127.0.0.1');
+    try {
+      await once(server, 'listening');
+    } catch {
+      continue;
+    }
+    const { port } = server.address() as AddressInfo;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }
 
 const OUTPUT_KEPT = 4_000;
