@@ -44,7 +44,9 @@ export interface Consumer {
 /** A message that nobody could handle. */
 export interface DeadLetter {
   readonly messageId: string;
-  readonly body: MessageBody;
+  /** Undefined where another program sent what is no JSON object; its bytes are then in `raw`. */
+  readonly body: MessageBody | undefined;
+  readonly raw?: Uint8Array;
   readonly reason: string;
   readonly attempts: number;
   /** Milliseconds since the epoch. */

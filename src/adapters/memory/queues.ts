@@ -11,10 +11,15 @@ export interface Entry {
   availableAt: number;
 }
 
+/** Only what was published here dies here, so there is always a body. */
+interface Buried extends DeadLetter {
+  readonly body: MessageBody;
+}
+
 interface Queue {
   readonly waiting: Set<Entry>;
   readonly held: Set<Entry>;
-  readonly dead: DeadLetter[];
+  readonly dead: Buried[];
 }
 
 /** What stands for the file or the server: it outlives the brokers that use it. */
@@ -81,7 +86,7 @@ export class MemoryQueues {
   }
 
   /** Takes the dead letters of `messageId`, or all, out of the queue. */
-  takeDead(name: string, messageId?: string): readonly DeadLetter[] {
+  takeDead(name: string, messageId?: string): readonly Buried[] {
     const { dead } = this.#queue(name);
     const all = dead.splice(0);
     const isMeant = (letter: DeadLetter): boolean =>
