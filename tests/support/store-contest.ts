@@ -2,21 +2,30 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { MySqlUserStore } from '../../src/adapters/mysql/user-store.ts';
 import { SqliteConversionStore } from '../../src/adapters/sqlite/conversion-store.ts';
 import { SqliteUserStore } from '../../src/adapters/sqlite/user-store.ts';
 import { claim } from '../../src/domain/conversion.ts';
 import { hasCode } from '../../src/domain/errors.ts';
 import type { FileId } from '../../src/domain/ids.ts';
+import type { UserStore } from '../../src/ports/user-store.ts';
+import { recordedLog } from './recorded-log.ts';
 
 /** How many records each contest is about. */
 export const CONTEST_SIZE = 60;
 
-/** Opens the store of `file` at once; the function given back contends and returns what it won. */
-export type Contest = (file: string, contender: string) => () => Promise<string[]>;
+/** Opens the store of `place` (a file, or a URL) at once; the function given back contends and returns what it won. */
+export type Contest = (place: string, contender: string) => () => Promise<string[]>;
+
+function openUsers(place: string): UserStore {
+  return place.startsWith('mysql:')
+    ? MySqlUserStore.open(place, { log: recordedLog() })
+    : SqliteUserStore.open(place);
+}
 
 /** Each contender adds accounts of its own and, in between, accounts that the other adds too. */
-export const userContest: Contest = (file, contender) => {
-  const store = SqliteUserStore.open(file);
+export const userContest: Contest = (place, contender) => {
+  const store = openUsers(place);
   return async () => {
     const won: string[] = [];
     for (let n = 0; n < CONTEST_SIZE; n += 1) {
@@ -61,11 +70,11 @@ export const conversionContest: Contest = (file, contender) => {
 export async function contend(
   t: { after(work: () => void): void },
   name: 'users' | 'conversions',
-  file: string,
+  place: string,
 ): Promise<{ readonly ours: string[]; readonly theirs: string[] }> {
-  const run = (name === 'users' ? userContest : conversionContest)(file, 'parent');
+  const run = (name === 'users' ? userContest : conversionContest)(place, 'parent');
   const program = fileURLToPath(new URL('store-contender.ts', import.meta.url));
-  const child = fork(program, [name, file], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const child = fork(program, [name, place], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   t.after(() => child.kill('SIGKILL'));
   const exited = once(child, 'exit') as Promise<[number | null]>;
   const died = exited.then(([code]) =>
