@@ -1,33 +1,44 @@
 import { readFile, writeFile } from 'node:fs/promises';
+import { FAMILY, type FamilyRow } from '../src/config/family.ts';
 import { flagOf, SETTINGS, type Setting } from '../src/config/settings.ts';
 import { ERRORS, type ErrorCode } from '../src/domain/errors.ts';
 import { statusOf } from '../src/services/gateway/statuses.ts';
 
-// Writes the tables of docs/ that are made from the code: between the two markers of each page. `npm run docs` after a
+// Writes the tables of docs/ that are made from the code: between the two markers of each table. `npm run docs` after a
 // change; tests/unit/docs-tables.test.ts tells when that was forgotten.
 
 const BEGIN = '<!-- table: written by `npm run docs` -->';
 const END = '<!-- /table -->';
 
-/** Page → its table. */
-export const PAGES: Readonly<Record<string, () => string>> = {
-  'docs/configuration.md': () =>
+/** Page → its tables, in their order. */
+export const PAGES: Readonly<Record<string, () => readonly string[]>> = {
+  'docs/configuration.md': () => [
     table(['Variable', 'Flag', 'Form', 'Default', 'Meaning'], Object.values(SETTINGS).map(settingRow)),
-  'docs/errors.md': () =>
+    table(['Names of the family', 'Loses to', 'Chooses `distributed`', 'Meaning'], FAMILY.map(familyRow)),
+  ],
+  'docs/errors.md': () => [
     table(
       ['Code', 'Status', 'Retry', 'Meaning', 'Remedy'],
       (Object.keys(ERRORS) as ErrorCode[]).map(errorRow),
     ),
+  ],
 };
+
+function familyRow({ names, setting, isDistributed, meaning }: FamilyRow): readonly string[] {
+  const settings = setting.includes('`') ? setting : code(setting);
+  return [names.map(code).join(', '), settings, isDistributed ? 'yes' : '', meaning];
+}
 
 function settingRow(setting: Setting<unknown>): readonly string[] {
   const flag = flagOf(setting);
-  const { env, form, fallback, fallbackSays, doc } = setting;
+  const { env, form, fallback, fallbackSays, distributed, doc } = setting;
+  const usual = fallbackSays ?? shown(fallback);
+  const cluster = distributed === undefined ? '' : `distributed: ${code(distributed)}`;
   return [
     code(env),
     flag === undefined ? '' : code(`--${flag}`),
     form.says,
-    fallbackSays ?? shown(fallback),
+    [usual, cluster].filter((one) => one !== '').join('; '),
     doc,
   ];
 }
@@ -55,14 +66,15 @@ function cell(text: string): string {
   return text.replaceAll('|', '\\|').replaceAll('<', '&lt;');
 }
 
-/** The page with its table anew; throws where it has not exactly one place for it. */
-export function withTable(page: string, made: string): string {
-  const [before, old, ...rest] = page.split(BEGIN);
-  const after = old?.split(END)[1];
-  if (before === undefined || after === undefined || rest.length > 0) {
-    throw new Error(`A page needs ${BEGIN} and ${END}, once each.`);
-  }
-  return `${before}${BEGIN}\n\n${made}\n\n${END}${after}`;
+/** The page with its tables anew; throws where it has not exactly one place for each. */
+export function withTables(page: string, made: readonly string[]): string {
+  const [before = '', ...parts] = page.split(BEGIN);
+  const isWhole = parts.length === made.length && parts.every((part) => part.split(END).length === 2);
+  if (!isWhole) throw new Error(`A page needs ${BEGIN} and ${END}, once for each table.`);
+  return parts.reduce(
+    (whole, part, index) => `${whole}${BEGIN}\n\n${made[index] ?? ''}\n\n${END}${part.split(END)[1] ?? ''}`,
+    before,
+  );
 }
 
 /** Where a page of {@link PAGES} lies. */
@@ -72,6 +84,6 @@ export function fileOf(page: string): URL {
 
 if (import.meta.main) {
   for (const [page, made] of Object.entries(PAGES)) {
-    await writeFile(fileOf(page), withTable(await readFile(fileOf(page), 'utf8'), made()));
+    await writeFile(fileOf(page), withTables(await readFile(fileOf(page), 'utf8'), made()));
   }
 }

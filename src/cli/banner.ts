@@ -1,5 +1,5 @@
 import { registrationOf, type Config } from '../config/config.ts';
-import { portUrls, dataFolderOf } from '../host/profiles.ts';
+import { dataFolderOf, keepsMail, portUrls, shownUrl } from '../host/profiles.ts';
 import { openEngine, type RoleName } from '../host/roles.ts';
 
 /** What a person sees when the process has started: where it listens, and lines ready to paste. */
@@ -27,9 +27,9 @@ async function encoderLine(config: Config): Promise<string> {
 
 function mailLine(config: Config): string {
   const url = portUrls(config).mail;
-  return url.startsWith('outbox:')
-    ? `stays in the outbox, ${url.slice('outbox:'.length)}, until a mail server is configured`
-    : 'goes to the configured mail server';
+  return keepsMail(url)
+    ? `stays in the outbox, ${url?.slice('outbox:'.length) ?? ''}, until a mail server is configured`
+    : `goes to ${shownUrl(url ?? 'no mail server')}`;
 }
 
 function gatewayLines(config: Config, url: string): string[] {

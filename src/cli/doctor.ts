@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import type { Config } from '../config/config.ts';
 import { AudiowaveError } from '../domain/errors.ts';
 import { prepareDataFolder } from '../host/data-folder.ts';
-import { dataFolderOf, portUrls } from '../host/profiles.ts';
+import { dataFolderOf, keepsMail, portUrls, shownUrl } from '../host/profiles.ts';
 import { openEngine } from '../host/roles.ts';
 import { readArguments } from './usage.ts';
 
@@ -106,10 +106,10 @@ async function portFinding(config: Config): Promise<Finding> {
 
 function mailFinding(config: Config): Finding {
   const url = portUrls(config).mail;
-  return {
-    level: 'note',
-    what: `Mail stays in the outbox, ${url.replace(/^outbox:/, '')}; this version has no other mailer yet`,
-  };
+  const place = keepsMail(url)
+    ? `stays in the outbox, ${url?.replace(/^outbox:/, '') ?? ''}, until MAIL_URL or GMAIL_ADDRESS and GMAIL_PASSWORD name a mail server`
+    : `goes to ${shownUrl(url ?? 'no mail server')}`;
+  return { level: 'note', what: `Mail ${place}` };
 }
 
 function messageOf(error: unknown): string {

@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline/promises';
 import { createLog } from '../host/log.ts';
-import { dataFolderOf, portUrls } from '../host/profiles.ts';
+import { dataFolderOf, portUrls, shownUrl } from '../host/profiles.ts';
 import { openAccounts } from '../host/accounts.ts';
 import type { Config } from '../config/config.ts';
 import type { UserRole } from '../domain/user.ts';
@@ -48,7 +48,9 @@ export async function user(args: readonly string[]): Promise<number> {
 
 function say(what: string, config: Config): number {
   const place =
-    config.usersUrl === undefined ? `data folder ${dataFolderOf(config)}` : portUrls(config).users;
+    config.usersUrl === undefined
+      ? `data folder ${dataFolderOf(config)}`
+      : shownUrl(portUrls(config).users ?? '');
   process.stderr.write(`${what} in ${place}.\n`);
   return 0;
 }

@@ -16,6 +16,9 @@ import {
   type Form,
 } from './forms.ts';
 
+/** Which adapters stand behind the ports where no URL says otherwise. */
+export type ProfileName = 'embedded' | 'distributed';
+
 /** One setting: an environment variable and, unless it is a secret, a flag of the same name. */
 export interface Setting<T, D extends string | undefined = string | undefined> {
   readonly env: string;
@@ -25,8 +28,12 @@ export interface Setting<T, D extends string | undefined = string | undefined> {
   /** What people read in its place, where the fallback depends on the machine. */
   readonly fallbackSays?: string;
   readonly doc: string;
+  /** The fallback in profile `distributed`, where it is another. */
+  readonly distributed?: string;
   /** Never taken from a flag (other users of the machine see those) and never shown. */
   readonly secret?: true;
+  /** A URL that may carry a password: never shown, and taken from a flag only where it carries none. */
+  readonly isUrl?: true;
 }
 
 function setting<T, const D extends string | undefined>(
@@ -43,19 +50,36 @@ function secret(env: string, doc: string): Setting<string, undefined> {
   return { env, form: text('secret text'), fallback: undefined, doc, secret: true };
 }
 
+function url(env: string, schemes: string, doc: string): Setting<string, undefined> {
+  return { env, form: text(`URL: ${schemes}`), fallback: undefined, doc, isUrl: true };
+}
+
+function distributedIs<S extends Setting<unknown>>(distributed: string, one: S): S {
+  return { ...one, distributed };
+}
+
 /** Every setting of Audiowave. `docs/configuration.md` is kept equal to this table by a test. */
 export const SETTINGS = {
+  profile: setting(
+    'AUDIOWAVE_PROFILE',
+    word('embedded', 'distributed'),
+    undefined,
+    'What stands behind the roles where no URL says otherwise: files of the data folder, or the servers under the names that the family gives them. Unset: `distributed` where a name of the family chooses a server (see below), else `embedded`.',
+  ),
   dataFolder: setting(
     'AUDIOWAVE_DATA',
     text('folder'),
     './data',
     'Where everything lies that is kept on this machine.',
   ),
-  host: setting(
-    'AUDIOWAVE_HOST',
-    text('address'),
-    '127.0.0.1',
-    'Address to listen on. Another than the loopback closes registration unless `REGISTRATION` says otherwise.',
+  host: distributedIs(
+    '0.0.0.0',
+    setting(
+      'AUDIOWAVE_HOST',
+      text('address'),
+      '127.0.0.1',
+      'Address to listen on. Another than the loopback closes registration unless `REGISTRATION` says otherwise.',
+    ),
   ),
   port: setting('AUDIOWAVE_PORT', port, '8080', 'Port of the gateway.'),
   authPort: setting(
@@ -64,11 +88,20 @@ export const SETTINGS = {
     '5000',
     'Port of auth; opened only where auth runs without the gateway.',
   ),
-  publicUrl: setting(
-    'AUDIOWAVE_PUBLIC_URL',
-    httpUrl,
-    undefined,
-    'Base of the links in mails. Unset: the address the gateway listens on.',
+  healthPort: setting(
+    'AUDIOWAVE_HEALTH_PORT',
+    port,
+    '8081',
+    'Port of the probes `/healthz` and `/readyz`; opened only where neither gateway nor auth runs, which answer them themselves.',
+  ),
+  publicUrl: distributedIs(
+    'http://mp3converter.com',
+    setting(
+      'AUDIOWAVE_PUBLIC_URL',
+      httpUrl,
+      undefined,
+      'Base of the links in mails. Unset: the address the gateway listens on.',
+    ),
   ),
   trustedProxies: setting(
     'TRUSTED_PROXIES',
@@ -76,15 +109,18 @@ export const SETTINGS = {
     '',
     'Proxies whose `X-Forwarded-*` headers are believed.',
   ),
-  registration: setting(
-    'REGISTRATION',
-    word('open', 'closed'),
-    undefined,
-    'Whether people may make accounts themselves. Unset: open on the loopback, closed elsewhere.',
+  registration: distributedIs(
+    'closed',
+    setting(
+      'REGISTRATION',
+      word('open', 'closed'),
+      undefined,
+      'Whether people may make accounts themselves. Unset: open on the loopback, closed elsewhere.',
+    ),
   ),
   jwtSecret: secret(
     'JWT_SECRET',
-    'Signs tokens. Unset: made at the first start and kept in the data folder, readable for its owner only.',
+    'Signs tokens. Unset: made at the first start and kept in the data folder, readable for its owner only. Required where auth keeps its accounts on a server.',
   ),
   tokenTtlMs: setting('TOKEN_TTL', lifetime, '1d', 'How long a token is good.'),
   loginResponse: setting(
@@ -187,41 +223,46 @@ export const SETTINGS = {
     'Sender of mails where `GMAIL_ADDRESS` is not set.',
   ),
   gmailAddress: setting('GMAIL_ADDRESS', email, undefined, 'Sender of mails, as the family names it.'),
-  usersUrl: setting(
+  usersUrl: url(
     'USERS_URL',
-    text('URL: sqlite:…'),
-    undefined,
-    'Where accounts are kept. Unset: `users.sqlite` in the data folder.',
+    'sqlite:…, mysql://…',
+    'Where accounts are kept. Unset: `users.sqlite` in the data folder; distributed: required by auth.',
   ),
-  conversionsUrl: setting(
+  conversionsUrl: url(
     'CONVERSIONS_URL',
-    text('URL: sqlite:…'),
-    undefined,
-    'Where the records of conversions are kept. Unset: `conversions.sqlite` in the data folder.',
+    'sqlite:…, mongodb://…',
+    "Where the records of conversions are kept. Unset: database `audiowave` of the MP3s' MongoDB; where they are in none, `conversions.sqlite` in the data folder.",
   ),
-  videosUrl: setting(
+  videosUrl: url(
     'VIDEOS_URL',
-    text('URL: file:…'),
-    undefined,
-    'Where videos are kept. Unset: `videos` in the data folder.',
+    'file:…, mongodb://…',
+    'Where videos are kept. Unset: `videos` in the data folder; distributed: database `videos` of `mongodb://host.minikube.internal:27017`.',
   ),
-  mp3sUrl: setting(
+  mp3sUrl: url(
     'MP3S_URL',
-    text('URL: file:…'),
-    undefined,
-    'Where MP3s are kept. Unset: `mp3s` in the data folder.',
+    'file:…, mongodb://…',
+    'Where MP3s are kept. Unset: `mp3s` in the data folder; distributed: database `mp3s` of `mongodb://host.minikube.internal:27017`.',
   ),
-  brokerUrl: setting(
+  brokerUrl: url(
     'BROKER_URL',
-    text('URL: sqlite:…'),
-    undefined,
-    'Where messages are kept. Unset: `queues.sqlite` in the data folder.',
+    'sqlite:…, amqp://…, amqps://…',
+    'Where messages are kept. Unset: `queues.sqlite` in the data folder; distributed: `amqp://guest:guest@rabbitmq:5672`.',
   ),
-  mailUrl: setting(
+  brokerAckTimeoutMs: setting(
+    'BROKER_ACK_TIMEOUT',
+    wait(60_000),
+    '30m',
+    "The broker's own limit on how long a message may stay unacknowledged (`consumer_timeout` of RabbitMQ). Longer conversions are handed over before it strikes.",
+  ),
+  mailUrl: url(
     'MAIL_URL',
-    text('URL: outbox:…'),
-    undefined,
-    'Where mails go. Unset: folder `outbox` in the data folder.',
+    'outbox:…, smtp://…, smtps://…',
+    'Where mails go. Unset: folder `outbox` in the data folder; distributed: required by notification.',
+  ),
+  authUrl: url(
+    'AUTH_URL',
+    'http://…, https://…',
+    'Where the gateway asks auth. Unset: within its own process; distributed: `http://auth:5000`, unless auth runs beside it.',
   ),
   logLevel: setting('LOG_LEVEL', word('debug', 'info', 'warn', 'error', 'silent'), 'info', 'What is logged.'),
   logFormat: setting(
@@ -237,24 +278,6 @@ export const SETTINGS = {
     'How long running work may go on after SIGTERM before it is handed back.',
   ),
 } as const;
-
-/**
- * Names of the family that choose servers. They are refused for now, because starting on embedded stores in spite of
- * them would put data where nobody looks for it.
- */
-export const NOT_YET: readonly string[] = [
-  'AUTH_SVC_ADDRESS',
-  'AUTH_URL',
-  'GMAIL_PASSWORD',
-  'MONGODB_MP3S_URI',
-  'MONGODB_URI',
-  'MONGODB_VIDEOS_URI',
-  'MONGO_URI',
-  'MYSQL_HOST',
-  'RABBITMQ_HOST',
-  'SMTP_HOST',
-  'SMTP_SERVER',
-];
 
 type Table = typeof SETTINGS;
 type Value<S> = S extends Setting<infer T, infer D> ? (D extends string ? T : T | undefined) : never;

@@ -1,4 +1,5 @@
 import { AudiowaveError } from '../domain/errors.ts';
+import type { AuthApi } from '../ports/auth-api.ts';
 import type { Broker } from '../ports/broker.ts';
 import type { ConversionStore } from '../ports/conversion-store.ts';
 import type { FileStore } from '../ports/file-store.ts';
@@ -6,28 +7,39 @@ import type { Logger } from '../ports/logger.ts';
 import type { Mailer, Outbox } from '../ports/mailer.ts';
 import type { UserStore } from '../ports/user-store.ts';
 
-/** What an adapter is opened with: the part of the URL behind its scheme, and a log for what it notices by itself. */
-type Open<P> = (place: string, log: Logger) => Promise<P>;
+/** What an adapter is opened with besides its URL. */
+export interface OpenContext {
+  /** For what it notices by itself. */
+  readonly log: Logger;
+  /** How long the broker waits for an acknowledgement. */
+  readonly ackTimeoutMs: number;
+}
+
+/** Opens the adapter of a whole URL, credentials included. */
+type Open<P> = (url: string, context: OpenContext) => Promise<P>;
 type Schemes<P> = Readonly<Record<string, Open<P>>>;
 
 // Adapters are imported when they are opened, so that a driver nobody needs is never loaded.
 
 const USER_STORES: Schemes<UserStore> = {
-  sqlite: async (path) => (await import('../adapters/sqlite/user-store.ts')).SqliteUserStore.open(path),
+  sqlite: async (url) =>
+    (await import('../adapters/sqlite/user-store.ts')).SqliteUserStore.open(placeOf(url)),
+  mysql: async (url, { log }) =>
+    (await import('../adapters/mysql/user-store.ts')).MySqlUserStore.open(url, { log }),
 };
 
 const CONVERSION_STORES: Schemes<ConversionStore> = {
-  sqlite: async (path) =>
-    (await import('../adapters/sqlite/conversion-store.ts')).SqliteConversionStore.open(path),
+  sqlite: async (url) =>
+    (await import('../adapters/sqlite/conversion-store.ts')).SqliteConversionStore.open(placeOf(url)),
 };
 
 const FILE_STORES: Schemes<FileStore> = {
-  file: async (folder) => (await import('../adapters/disk/file-store.ts')).DiskFileStore.open(folder),
+  file: async (url) => (await import('../adapters/disk/file-store.ts')).DiskFileStore.open(placeOf(url)),
 };
 
 const BROKERS: Schemes<Broker> = {
-  sqlite: async (path, log) =>
-    (await import('../adapters/sqlite/broker.ts')).SqliteBroker.open(path, {
+  sqlite: async (url, { log }) =>
+    (await import('../adapters/sqlite/broker.ts')).SqliteBroker.open(placeOf(url), {
       onError: (error) => {
         log.error({ err: error }, 'queue does not answer; trying again');
       },
@@ -35,13 +47,15 @@ const BROKERS: Schemes<Broker> = {
 };
 
 const MAILERS: Schemes<Mailer & Partial<Outbox>> = {
-  outbox: async (folder, log) =>
-    (await import('../adapters/outbox/mailer.ts')).OutboxMailer.open(folder, {
+  outbox: async (url, { log }) =>
+    (await import('../adapters/outbox/mailer.ts')).OutboxMailer.open(placeOf(url), {
       onStored: (mail, path) => {
         log.info({ to: mail.to, subject: mail.subject, file: path }, 'mail stored in the outbox');
       },
     }),
 };
+
+const AUTH_APIS: Schemes<AuthApi> = {};
 
 /** Which table opens which port, with the setting that names its URL. */
 export const ADAPTERS = {
@@ -51,19 +65,25 @@ export const ADAPTERS = {
   mp3s: { setting: 'MP3S_URL', schemes: FILE_STORES },
   broker: { setting: 'BROKER_URL', schemes: BROKERS },
   mail: { setting: 'MAIL_URL', schemes: MAILERS },
+  auth: { setting: 'AUTH_URL', schemes: AUTH_APIS },
 } as const;
 
 /** Opens the adapter that `url` names; `config.invalid` for a scheme that nobody here speaks. */
 export async function openAdapter<P>(
   port: { setting: string; schemes: Schemes<P> },
   url: string,
-  log: Logger,
+  context: OpenContext,
 ): Promise<P> {
   const scheme = /^([a-z][a-z0-9+.-]*):/.exec(url)?.[1];
   const open = scheme !== undefined && Object.hasOwn(port.schemes, scheme) ? port.schemes[scheme] : undefined;
-  if (scheme === undefined || open === undefined) {
+  if (open === undefined) {
     const known = Object.keys(port.schemes).map((name) => `${name}:`);
     throw new AudiowaveError('config.invalid', `${port.setting} must begin with ${known.join(' or ')}.`);
   }
-  return open(url.slice(scheme.length + 1).replace(/^\/\/(?=\/)/, ''), log);
+  return open(url, context);
+}
+
+/** The path of `sqlite:…`, `file:…` and `outbox:…`, with two slashes before it or without. */
+function placeOf(url: string): string {
+  return url.replace(/^[a-z]+:/, '').replace(/^\/\/(?=\/)/, '');
 }

@@ -7,6 +7,7 @@ import type { Readiness, RunningRole } from '../ports/role.ts';
 import { withDeadline } from './deadline.ts';
 import { explainStart } from './explain-start.ts';
 import { PortSet } from './port-set.ts';
+import { checkRequirements } from './requirements.ts';
 import { openAuth, ROLE_NAMES, ROLES, type RoleContext, type RoleName } from './roles.ts';
 
 /** How long a part may take to stop after its grace, before it is left behind. */
@@ -20,8 +21,9 @@ export interface Host {
   stop(graceMs: number): Promise<void>;
 }
 
-/** Starts `roles` in their order; where one does not start, those that did are stopped and the error is thrown. */
+/** Starts `roles` in their order; `config.invalid` names every setting that they lack. Where one does not start, those that did are stopped and the error is thrown. */
 export async function startHost(config: Config, roles: readonly RoleName[], log: Logger): Promise<Host> {
+  checkRequirements(config, new Set(roles));
   const ports = new PortSet(config, log);
   const started: { name: RoleName; role: RunningRole }[] = [];
   let state: 'starting' | 'running' | 'stopping' = 'starting';

@@ -1,4 +1,6 @@
 import type { Config } from '../config/config.ts';
+import { AudiowaveError } from '../domain/errors.ts';
+import type { AuthApi } from '../ports/auth-api.ts';
 import type { Broker } from '../ports/broker.ts';
 import type { ConversionStore } from '../ports/conversion-store.ts';
 import type { FileStore } from '../ports/file-store.ts';
@@ -6,16 +8,19 @@ import type { Logger } from '../ports/logger.ts';
 import type { Mailer, Outbox } from '../ports/mailer.ts';
 import type { Check } from '../ports/role.ts';
 import type { UserStore } from '../ports/user-store.ts';
-import { ADAPTERS, openAdapter } from './adapters.ts';
+import { ADAPTERS, openAdapter, type OpenContext } from './adapters.ts';
 import { prepareDataFolder } from './data-folder.ts';
 import { withDeadline } from './deadline.ts';
-import { dataFolderOf, portUrls, type PortUrls } from './profiles.ts';
+import { dataFolderOf, isLocal, keepsMail, portUrls, type PortName, type PortUrls } from './profiles.ts';
+import { missingPort } from './requirements.ts';
 
 interface Opened {
   check(): Promise<void>;
   close(): Promise<void>;
 }
 
+/** An adapter opens without its server, so that whoever needs longer than this hangs. */
+const OPEN_DEADLINE_MS = 15_000;
 const CHECK_DEADLINE_MS = 2_000;
 const CLOSE_DEADLINE_MS = 5_000;
 
@@ -23,50 +28,72 @@ const CLOSE_DEADLINE_MS = 5_000;
 export class PortSet {
   readonly #folder: string;
   readonly #urls: PortUrls;
-  readonly #log: Logger;
-  readonly #opened = new Map<keyof PortUrls, Promise<Opened>>();
+  readonly #context: OpenContext;
+  readonly #opened = new Map<PortName, Promise<Opened>>();
 
   #prepared: Promise<void> | undefined;
 
   constructor(config: Config, log: Logger) {
     this.#folder = dataFolderOf(config);
     this.#urls = portUrls(config);
-    this.#log = log;
+    this.#context = { log, ackTimeoutMs: config.brokerAckTimeoutMs };
   }
 
   users(): Promise<UserStore> {
-    return this.#open('users', () => openAdapter(ADAPTERS.users, this.#urls.users, this.#log));
+    return this.#open('users', (url) => openAdapter(ADAPTERS.users, url, this.#context));
   }
 
   conversions(): Promise<ConversionStore> {
-    return this.#open('conversions', () =>
-      openAdapter(ADAPTERS.conversions, this.#urls.conversions, this.#log),
-    );
+    return this.#open('conversions', (url) => openAdapter(ADAPTERS.conversions, url, this.#context));
   }
 
   videos(): Promise<FileStore> {
-    return this.#open('videos', () => openAdapter(ADAPTERS.videos, this.#urls.videos, this.#log));
+    return this.#open('videos', (url) => openAdapter(ADAPTERS.videos, url, this.#context));
   }
 
   mp3s(): Promise<FileStore> {
-    return this.#open('mp3s', () => openAdapter(ADAPTERS.mp3s, this.#urls.mp3s, this.#log));
+    return this.#open('mp3s', (url) => openAdapter(ADAPTERS.mp3s, url, this.#context));
   }
 
   broker(): Promise<Broker> {
-    return this.#open('broker', () => openAdapter(ADAPTERS.broker, this.#urls.broker, this.#log));
+    return this.#open('broker', (url) => openAdapter(ADAPTERS.broker, url, this.#context));
   }
 
   mailer(): Promise<Mailer & Partial<Outbox>> {
-    return this.#open('mail', () => openAdapter(ADAPTERS.mail, this.#urls.mail, this.#log));
+    return this.#open('mail', (url) => openAdapter(ADAPTERS.mail, url, this.#context));
   }
 
-  #open<P extends Opened>(name: keyof PortUrls, open: () => Promise<P>): Promise<P> {
+  /** The mails that stay on this machine; undefined where they go to a mail server, which is then not opened. */
+  async outbox(): Promise<Outbox | undefined> {
+    if (!keepsMail(this.#urls.mail)) return undefined;
+    const mailer = await this.mailer();
+    return mailer.list === undefined ? undefined : { list: mailer.list.bind(mailer) };
+  }
+
+  /** The auth service of another process. */
+  auth(): Promise<AuthApi> {
+    return this.#open('auth', (url) => openAdapter(ADAPTERS.auth, url, this.#context));
+  }
+
+  /** The data folder, made and tried; throws the system's error where it can't be written to. */
+  async dataFolder(): Promise<string> {
+    await (this.#prepared ??= prepareDataFolder(this.#folder));
+    return this.#folder;
+  }
+
+  #open<P extends Opened>(name: PortName, open: (url: string) => Promise<P>): Promise<P> {
     const existing = this.#opened.get(name) as Promise<P> | undefined;
     if (existing !== undefined) return existing;
-    this.#prepared ??= prepareDataFolder(this.#folder);
-    const opening = this.#prepared.then(open);
+    const opening = this.#openNew(name, open);
     this.#opened.set(name, opening);
     return opening;
+  }
+
+  async #openNew<P extends Opened>(name: PortName, open: (url: string) => Promise<P>): Promise<P> {
+    const url = this.#urls[name];
+    if (url === undefined) throw new AudiowaveError('config.invalid', missingPort(name));
+    if (isLocal(url)) await this.dataFolder();
+    return withDeadline(open(url), OPEN_DEADLINE_MS);
   }
 
   /** Asks each open adapter whether it answers. */
@@ -87,7 +114,7 @@ export class PortSet {
           CLOSE_DEADLINE_MS,
         );
       } catch (error) {
-        this.#log.warn({ err: error, port: name }, 'not closed cleanly');
+        this.#context.log.warn({ err: error, port: name }, 'not closed cleanly');
       }
     }
     this.#opened.clear();

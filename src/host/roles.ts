@@ -9,6 +9,7 @@ import type { GatewayOptions } from '../services/gateway/gateway.ts';
 import { dataFolderOf } from './profiles.ts';
 import { keptJwtSecret } from './jwt-secret.ts';
 import type { PortSet } from './port-set.ts';
+import { hasOwnAuth } from './requirements.ts';
 import { VERSION } from './version.ts';
 
 /** The roles, in the order in which they start; they stop in reverse. */
@@ -75,7 +76,7 @@ async function startAuth(context: RoleContext): Promise<readonly RunningRole[]> 
 }
 
 async function startGatewayRole(context: RoleContext): Promise<readonly RunningRole[]> {
-  const { config, ports, log, readiness, holder } = context;
+  const { config, ports, log, readiness, holder, together } = context;
   const [{ startGateway }, { startSweeper }, { createFetchVideo }] = await Promise.all([
     import('../services/gateway/gateway.ts'),
     import('../services/gateway/sweeper.ts'),
@@ -87,13 +88,12 @@ async function startGatewayRole(context: RoleContext): Promise<readonly RunningR
     mp3s: await ports.mp3s(),
     broker: await ports.broker(),
   };
-  const mailer = await ports.mailer();
-  const outbox = mailer.list === undefined ? undefined : { list: mailer.list.bind(mailer) };
+  const outbox = await ports.outbox();
   const fetchVideo = createFetchVideo({ allow: config.importAllow, timeoutMs: config.importTimeoutMs, log });
   const gateway = await startGateway(
     {
       ...stores,
-      auth: await context.auth(),
+      auth: hasOwnAuth(config, together) ? await context.auth() : await ports.auth(),
       readiness,
       log,
       fetchVideo,
@@ -158,6 +158,8 @@ async function startConverterRole({
   holder,
 }: RoleContext): Promise<readonly RunningRole[]> {
   const { startConverter } = await import('../services/converter/converter.ts');
+  // Videos of a server are spooled there.
+  await ports.dataFolder();
   const deps = {
     conversions: await ports.conversions(),
     videos: await ports.videos(),

@@ -12,6 +12,7 @@ export async function testConfig(t: Pick<TestContext, 'after'>, env: Environment
     AUDIOWAVE_DATA: await tempFolder(t),
     AUDIOWAVE_PORT: '0',
     AUDIOWAVE_AUTH_PORT: '0',
+    AUDIOWAVE_HEALTH_PORT: '0',
     MIN_FREE_DISK: '1MiB',
   };
   return readConfig({ PATH: process.env.PATH, ...own, ...env });

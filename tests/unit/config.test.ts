@@ -9,11 +9,13 @@ import {
   type Config,
   type Environment,
 } from '../../src/config/config.ts';
-import { flagOf, NOT_YET, SETTINGS, type Setting } from '../../src/config/settings.ts';
+import { FAMILY } from '../../src/config/family.ts';
+import { flagOf, SETTINGS, type Setting } from '../../src/config/settings.ts';
 import { AudiowaveError } from '../../src/domain/errors.ts';
 
 const DAY = 86_400_000;
 const GIB = 1024 ** 3;
+const FAMILY_NAMES = FAMILY.flatMap(({ names }) => names);
 const ALL: readonly Setting<unknown>[] = Object.values(SETTINGS);
 
 /** The lines of `config.invalid`. */
@@ -180,29 +182,21 @@ test('a flag wins over the environment, which wins over the default', () => {
 });
 
 test('an empty value counts as unset', () => {
-  const empty = Object.fromEntries([...ALL.map(({ env }) => env), ...NOT_YET].map((name) => [name, '']));
+  const empty = Object.fromEntries([...ALL.map(({ env }) => env), ...FAMILY_NAMES].map((name) => [name, '']));
   assert.deepEqual(readConfig(empty), readConfig({}));
   assert.equal(readConfig({ AUDIOWAVE_PORT: '9000' }, { port: '' }).port, 9000);
 });
 
 test('all problems are told at once, a line each, with the name that was used', () => {
   assert.deepEqual(
-    problemsOf({ AUDIOWAVE_PORT: 'x', REGISTRATION: 'maybe', MYSQL_HOST: 'db' }, { conversions: '0' }),
+    problemsOf({ AUDIOWAVE_PORT: 'x', REGISTRATION: 'maybe', MYSQL_HOST: 'db:x/' }, { conversions: '0' }),
     [
-      'MYSQL_HOST is set, but this version has embedded stores only; unset it.',
       'AUDIOWAVE_PORT "x" is not of the form: port, 0 to 65535.',
       'REGISTRATION "maybe" is not of the form: open | closed.',
       '--conversions "0" is not of the form: whole number from 1 on.',
+      'MYSQL_HOST is not of the form: host name or address.',
     ],
   );
-});
-
-test('the names of the family that choose servers are refused, so that no data lands where nobody looks', () => {
-  for (const name of NOT_YET) {
-    assert.deepEqual(problemsOf({ [name]: 'x' }), [
-      `${name} is set, but this version has embedded stores only; unset it.`,
-    ]);
-  }
 });
 
 test('the bootstrap administrator has an address and a password, or neither', () => {
@@ -238,13 +232,31 @@ test('secrets have no flag, and no problem ever shows one', () => {
   assert.equal(readConfig({}, { 'jwt-secret': 'flagged' }).jwtSecret, undefined);
 });
 
+test('a URL may carry a password: no problem shows it, and no flag takes it', () => {
+  const urls = ALL.filter(({ isUrl }) => isUrl === true);
+  assert.equal(urls.length, 7);
+  for (const { env, ...rest } of urls) {
+    const flag = flagOf({ env, ...rest }) ?? '';
+    assert.deepEqual(problemsOf({}, { [flag]: 'x://ann:hunter22@host/a' }), [
+      `--${flag} carries a password, which everybody on this machine can read in a flag; set ${env} instead.`,
+    ]);
+    assert.deepEqual(problemsOf({ [env]: 'x://ann:hunter22@host/a' }), []);
+    assert.deepEqual(problemsOf({}, { [flag]: 'x://ann@host:80/a' }), []);
+  }
+});
+
 test('names are taken once, by variables and by flags', () => {
   const names = ALL.map(({ env }) => env);
   assert.equal(new Set(names).size, names.length);
   const flags = configFlags();
   assert.equal(new Set(flags).size, flags.length);
   assert.ok(flags.includes('port') && flags.includes('host') && flags.includes('max-upload'));
-  for (const name of NOT_YET) assert.ok(!names.includes(name), name);
+  // GMAIL_ADDRESS alone is the sender, and a setting of its own.
+  assert.deepEqual(
+    FAMILY_NAMES.filter((name) => names.includes(name)),
+    ['GMAIL_ADDRESS'],
+  );
+  assert.equal(new Set(FAMILY_NAMES).size, FAMILY_NAMES.length);
 });
 
 test('every default has the form of its setting', () => {

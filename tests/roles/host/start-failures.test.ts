@@ -4,7 +4,7 @@ import { readdir, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import type { Config } from '../../../src/config/config.ts';
+import type { Config, Environment } from '../../../src/config/config.ts';
 import { AudiowaveError, hasCode } from '../../../src/domain/errors.ts';
 import { openAccounts } from '../../../src/host/accounts.ts';
 import { startHost } from '../../../src/host/host.ts';
@@ -102,19 +102,34 @@ test('a data folder that is not there is made, for its owner only', async (t) =>
 
 test('a URL whose scheme nobody speaks is refused with the schemes that are known', async (t) => {
   const cases = {
-    USERS_URL: ['mysql://u:secret@db/auth', 'sqlite:'],
-    CONVERSIONS_URL: ['mongodb://u:secret@db/x', 'sqlite:'],
+    USERS_URL: ['postgres://u:secret@db/auth', 'sqlite:'],
+    CONVERSIONS_URL: ['postgres://u:secret@db/x', 'sqlite:'],
     VIDEOS_URL: ['s3://secret', 'file:'],
     MP3S_URL: ['/srv/secret', 'file:'],
-    BROKER_URL: ['amqp://u:secret@mq', 'sqlite:'],
+    BROKER_URL: ['mqtt://u:secret@mq', 'sqlite:'],
     MAIL_URL: ['constructor:secret', 'outbox:'],
   };
   for (const [setting, [url = '', scheme]] of Object.entries(cases)) {
-    assert.deepEqual(await startError(await testConfig(t, { [setting]: url })), [
-      'config.invalid',
-      `${setting} must begin with ${String(scheme)}.`,
-    ]);
+    const [code, message] = await startError(await testConfig(t, { [setting]: url }));
+    assert.equal(code, 'config.invalid');
+    assert.ok(message.startsWith(`${setting} must begin with ${String(scheme)}`), message);
+    assert.ok(!message.includes('secret'), message);
   }
+});
+
+test('what a role lacks in a cluster is told at once, a line for each setting', async (t) => {
+  const lacks = async (roles: readonly RoleName[], env: Environment = {}): Promise<readonly string[]> => {
+    const config = await testConfig(t, { AUDIOWAVE_PROFILE: 'distributed', ...env });
+    const [code, message] = await startError(config, roles);
+    assert.equal(code, 'config.invalid', message);
+    return message.split('\n').map((line) => /^Not set: ([A-Z_]+)/.exec(line)?.[1] ?? line);
+  };
+  assert.deepEqual(await lacks(ROLE_NAMES), ['USERS_URL', 'JWT_SECRET', 'MAIL_URL']);
+  assert.deepEqual(await lacks(['auth']), ['USERS_URL', 'JWT_SECRET']);
+  assert.deepEqual(await lacks(['notification', 'converter']), ['MAIL_URL']);
+  const server = { USERS_URL: 'mysql://u:secret@db/auth' };
+  assert.deepEqual(await lacks(['auth'], server), ['JWT_SECRET']);
+  assert.deepEqual(await lacks(['gateway'], { ...server, AUDIOWAVE_PROFILE: 'embedded' }), ['JWT_SECRET']);
 });
 
 test('a URL of ours wins over the place in the data folder', async (t) => {
