@@ -2,9 +2,12 @@ import { readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MemoryMailer } from '../../src/adapters/memory/mailer.ts';
 import { OutboxMailer } from '../../src/adapters/outbox/mailer.ts';
+import { SmtpMailer } from '../../src/adapters/smtp/mailer.ts';
 import { AudiowaveError } from '../../src/domain/errors.ts';
 import type { Mail } from '../../src/domain/mail.ts';
 import { parseMail } from '../support/parse-mail.ts';
+import { recordedLog } from '../support/recorded-log.ts';
+import { startSmtp } from '../support/servers/smtp.ts';
 import { tempFolder } from '../support/temp.ts';
 import { mailerContract } from './mailer.contract.ts';
 
@@ -44,3 +47,20 @@ mailerContract('memory', () => {
     refuse: () => failWith(new AudiowaveError('mail.refused')),
   });
 });
+
+for (const tls of ['starttls', 'implicit', 'none'] as const) {
+  mailerContract(`smtp (${tls})`, async (t) => {
+    const server = await startSmtp({ tls });
+    t.after(() => server.stop());
+    return {
+      mailer: await SmtpMailer.open(server.url, { log: recordedLog() }),
+      received: () => server.mails(),
+      failForNow: () => server.kill(),
+      recover: () => server.restart(),
+      refuse: () => {
+        server.at('rcpt', { refuse: '550 5.1.1 No such user' });
+        return Promise.resolve();
+      },
+    };
+  });
+}

@@ -57,6 +57,8 @@ export interface SmtpTestServer extends TestServer {
   readonly connections: number;
   /** How many sessions there have been. */
   readonly sessions: number;
+  /** How often a client has come to this step. */
+  count(step: SmtpStep): number;
 }
 
 /** Starts a mail server (npm smtp-server) on the loopback. */
@@ -69,9 +71,9 @@ export async function startSmtp(options: SmtpOptions = {}): Promise<SmtpTestServ
 class LocalSmtp implements SmtpTestServer {
   readonly url: string;
   readonly port: number;
-  sessions = 0;
   readonly #options: SmtpOptions;
   readonly #behaviours = new Map<SmtpStep, SmtpBehaviour>();
+  readonly #counts = new Map<SmtpStep, number>();
   readonly #messages: Buffer[] = [];
   #server: SMTPServer | undefined;
 
@@ -95,6 +97,14 @@ class LocalSmtp implements SmtpTestServer {
 
   mails(): Promise<readonly Mail[]> {
     return Promise.all(this.#messages.map(parseMail));
+  }
+
+  get sessions(): number {
+    return this.count('connect');
+  }
+
+  count(step: SmtpStep): number {
+    return this.#counts.get(step) ?? 0;
   }
 
   get connections(): number {
@@ -145,7 +155,6 @@ class LocalSmtp implements SmtpTestServer {
       key: readFileSync(new URL(`${certificate}.key`, TLS)),
       cert: readFileSync(new URL(`${certificate}.crt`, TLS)),
       onConnect: (session, done) => {
-        this.sessions += 1;
         this.#step('connect', session).then(() => {
           done();
         }, done);
@@ -195,6 +204,7 @@ class LocalSmtp implements SmtpTestServer {
 
   /** Does what was asked for at this step; rejects with the refusal. */
   async #step(step: SmtpStep, { id }: SMTPServerSession): Promise<void> {
+    this.#counts.set(step, this.count(step) + 1);
     const behaviour = this.#behaviours.get(step);
     if (behaviour === undefined) return;
     if ('wait' in behaviour) {
