@@ -37,13 +37,17 @@ export const ADMIN = { email: 'ann@example.com', password: 'correct horse batter
 export class Distributed {
   readonly servers: Servers;
   readonly roles: readonly RoleProcess[];
-  /** Signs the tokens of all processes. */
-  readonly jwtSecret: string;
+  /** What all processes are told: which server stands behind which port, and the secret that signs tokens. */
+  readonly settings: Readonly<Record<string, string>>;
 
-  private constructor(servers: Servers, roles: readonly RoleProcess[], jwtSecret: string) {
+  private constructor(
+    servers: Servers,
+    roles: readonly RoleProcess[],
+    settings: Readonly<Record<string, string>>,
+  ) {
     this.servers = servers;
     this.roles = roles;
-    this.jwtSecret = jwtSecret;
+    this.settings = settings;
   }
 
   /** Starts the servers and lays out the processes, of which none runs yet. */
@@ -51,8 +55,8 @@ export class Distributed {
     const servers = await startServers();
     try {
       const jwtSecret = randomBytes(32).toString('base64url');
-      const shared = { ...storeSettings(servers), JWT_SECRET: jwtSecret, ...options.settings };
-      return new Distributed(servers, await layOut(options, shared), jwtSecret);
+      const settings = { ...storeSettings(servers), JWT_SECRET: jwtSecret, ...options.settings };
+      return new Distributed(servers, await layOut(options, settings), settings);
     } catch (error) {
       await stopServers(servers);
       throw error;
@@ -141,7 +145,7 @@ function listOf({
 }
 
 /** Which server stands behind which port, as `docs/configuration.md` names the settings. */
-export function storeSettings({ mariadb, rabbitmq, mongodb, smtp }: Servers): Record<string, string> {
+function storeSettings({ mariadb, rabbitmq, mongodb, smtp }: Servers): Record<string, string> {
   return {
     USERS_URL: mariadb.url,
     CONVERSIONS_URL: databaseOf(mongodb, 'audiowave'),

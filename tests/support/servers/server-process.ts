@@ -1,7 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
+import { appendFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { eventually } from '../eventually.ts';
 
 /** A real server that a test, a benchmark or a development run has started for itself. */
@@ -48,6 +50,13 @@ export async function freePort(): Promise<number> {
 
 const OUTPUT_KEPT = 4_000;
 
+let logFolder: string | undefined;
+
+/** From now on every server of this process appends what it prints to `<its name>.log` in `folder`. */
+export function keepServerLogs(folder: string): void {
+  logFolder = folder;
+}
+
 /**
  * One server process in a process group of its own. It dies with this process, however that ends: the kernel kills it
  * (PR_SET_PDEATHSIG, by setpriv of util-linux).
@@ -70,9 +79,11 @@ export class ServerProcess {
     });
     this.#child = child;
     let output = '';
+    const log = logFolder === undefined ? undefined : join(logFolder, `${name.replaceAll(' ', '-')}.log`);
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
         output = (output + text).slice(-OUTPUT_KEPT);
+        if (log !== undefined) appendFileSync(log, text);
       });
     }
     let ended: string | undefined;
