@@ -17,6 +17,11 @@ export interface ClientOptions {
   readonly log: Logger;
   /** Makes the database fit; done once, before any work. Must be harmless when it is done again or by several. */
   readonly prepare: (connection: PoolConnection) => Promise<void>;
+  /**
+   * A server that refused us (wrong password, unknown database) is asked no sooner again: many tries would have the
+   * account locked or the host blocked. 10 s by default.
+   */
+  readonly refusalHoldsMs?: number;
 }
 
 const CONNECTIONS = 8;
@@ -26,7 +31,6 @@ const CONNECT_DEADLINE_MS = 4_000;
 /** Rebuilding a table of a million accounts takes a while. */
 const PREPARE_DEADLINE_MS = 120_000;
 const TRIES = 3;
-/** A server that refused us is asked no sooner again: many tries would have the account locked or the host blocked. */
 const REFUSAL_HOLDS_MS = 10_000;
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 15_000;
@@ -41,6 +45,7 @@ export class MySqlClient {
   readonly #place: string;
   readonly #log: Logger;
   readonly #prepare: ClientOptions['prepare'];
+  readonly #refusalHoldsMs: number;
   readonly #pool: Pool;
   readonly #connections = new Set<Destroyable>();
   readonly #idle = new Set<Destroyable>();
@@ -51,10 +56,11 @@ export class MySqlClient {
   #refusal: { readonly error: AudiowaveError; readonly until: number } | undefined;
   #trouble: string | undefined;
 
-  constructor({ address, log, prepare }: ClientOptions) {
+  constructor({ address, log, prepare, refusalHoldsMs = REFUSAL_HOLDS_MS }: ClientOptions) {
     this.#place = address.place;
     this.#log = log;
     this.#prepare = prepare;
+    this.#refusalHoldsMs = refusalHoldsMs;
     this.#pool = createPool(poolOptions(address));
     this.#watchConnections();
     this.#background = this.#prepareForEver();
@@ -196,7 +202,7 @@ export class MySqlClient {
     if (this.#closing.signal.aborted) return;
     const failure = storeError(error, this.#place);
     if (!(error instanceof AudiowaveError) && troubleOf(error) === 'refused') {
-      this.#refusal = { error: failure, until: Date.now() + REFUSAL_HOLDS_MS };
+      this.#refusal = { error: failure, until: Date.now() + this.#refusalHoldsMs };
     }
     this.#changed(failure);
   }

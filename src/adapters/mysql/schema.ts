@@ -107,7 +107,8 @@ async function addKey(connection: PoolConnection, log: Logger): Promise<void> {
   const [rows] = await connection.query<RowDataPacket[]>(
     `SELECT later.id AS id, oldest.id AS accountId FROM \`user\` AS later
      JOIN (SELECT MIN(id) AS id, ${KEY} AS email_key FROM \`user\` GROUP BY email_key HAVING COUNT(*) > 1) AS oldest
-       ON ${comparable('later.email')} = oldest.email_key AND later.id > first.id`,
+       ON ${comparable('later.email')} = oldest.email_key AND later.id > oldest.id
+     ORDER BY later.id`,
   );
   for (const { id, accountId } of rows as { id: number; accountId: number }[]) {
     await connection.query('UPDATE `user` SET audiowave_shadowed = 1 WHERE id = ?', [id]);

@@ -18,7 +18,7 @@ export type Trouble =
 // Numbers of the server's errors: MySQL's and MariaDB's reference of server error messages.
 const BY_NUMBER: Readonly<Record<number, Trouble>> = {
   1044: 'refused', // ER_DBACCESS_DENIED_ERROR
-  1045: 'refused', // ER_ACCESS_DENIED_ERROR
+  1045: 'refused', // ER_ACCESS_DENIED_ERROR, in MariaDB also where an unencrypted connection is refused
   1049: 'refused', // ER_BAD_DB_ERROR
   1130: 'refused', // ER_HOST_NOT_PRIVILEGED
   1698: 'refused', // ER_ACCESS_DENIED_NO_PASSWORD_ERROR
@@ -46,7 +46,6 @@ interface DriverError extends Error {
 
 export function troubleOf(error: unknown): Trouble {
   const { errno, code, message } = error as DriverError;
-  // MariaDB says 1045 and no other number where an unencrypted connection is refused, so the number is enough.
   if (errno !== undefined && errno > 0 && BY_NUMBER[errno] !== undefined) return BY_NUMBER[errno];
   if (code !== undefined && LOST_CODES.has(code)) return 'lost';
   return message.endsWith('closed state') ? 'lost' : 'other';

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { AudiowaveError } from '../../domain/errors.ts';
 
 /** How the connection is protected: not at all, with the certificate checked, or encrypted for whoever answers. */
@@ -24,7 +25,7 @@ const DEFAULT_PORT = 3306;
 /**
  * Reads `mysql://user:password@host:port/database` (or `mariadb://`), with what a URL reserves percent-encoded. The
  * query may say
- * - `tls=on`: encrypted, with the server's certificate and name checked; `tls=unchecked`: encrypted only; `tls=off`;
+ * - `tls=on`: encrypted, with the server's certificate and name checked (so the host must be a name); `tls=unchecked`: encrypted only; `tls=off`;
  * - `tls_ca=/path/ca.pem`: the authority of the certificate, for one that is not public; means `tls=on`.
  *
  * `config.invalid` for anything else. No message repeats the URL: it holds a password.
@@ -43,14 +44,22 @@ export function parseServerUrl(text: string): ServerAddress {
   ];
   if (user === '') throw invalid(`names no user; the form is ${FORM}`);
   if (database === '' || database.includes('/')) throw invalid(`names no database; the form is ${FORM}`);
+  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
+  const protection = readTls(url.searchParams);
+  // The driver checks the certificate for a name only; for an address it would check it for "localhost".
+  if (protection.tls === 'on' && isIP(host) !== 0) {
+    throw invalid(
+      "names an address, for which no certificate can be checked; write the server's name, or tls=unchecked",
+    );
+  }
   const port = url.port === '' ? DEFAULT_PORT : Number(url.port);
   return {
-    host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+    host,
     port,
     user,
     password,
     database,
-    ...readTls(url.searchParams),
+    ...protection,
     place: `mysql://${url.hostname}:${String(port)}/${database}`,
   };
 }

@@ -2,9 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type { PoolConnection, ResultSetHeader, RowDataPacket } from 'mysql2/promise';
 import { AudiowaveError } from '../../domain/errors.ts';
 import type { User, UserRole } from '../../domain/user.ts';
-import type { Logger } from '../../ports/logger.ts';
 import type { UserStore } from '../../ports/user-store.ts';
-import { explained, MySqlClient } from './client.ts';
+import { explained, MySqlClient, type ClientOptions } from './client.ts';
 import { comparable, migrate } from './schema.ts';
 import { troubleOf } from './server-errors.ts';
 import { parseServerUrl } from './server-url.ts';
@@ -46,9 +45,14 @@ export class MySqlUserStore implements UserStore {
    * `url` as {@link parseServerUrl} says; `config.invalid` otherwise. The server need not be there: the table is made
    * or fitted as soon as it answers, and every call fails with `store.unavailable` within 5 s until then.
    */
-  static open(url: string, { log }: { readonly log: Logger }): MySqlUserStore {
+  static open(url: string, options: Pick<ClientOptions, 'log' | 'refusalHoldsMs'>): MySqlUserStore {
     const address = parseServerUrl(url);
-    const client = new MySqlClient({ address, log, prepare: (connection) => migrate(connection, log) });
+    const { log } = options;
+    const client = new MySqlClient({
+      ...options,
+      address,
+      prepare: (connection) => migrate(connection, log),
+    });
     return new MySqlUserStore(client, address.place);
   }
 

@@ -11,6 +11,8 @@ import { freePort, ServerProcess, type TestServer } from './server-process.ts';
 export interface MariaDbOptions {
   /** Refuses every connection that is not encrypted; the certificate is made on the spot and signed by itself. */
   readonly tls?: boolean;
+  /** The host name that the certificate is for; `localhost` by default. */
+  readonly certificateName?: string;
   /** Where data, socket and certificate go; a temporary folder by default, which stop() removes. */
   readonly folder?: string;
   /** A free one by default. */
@@ -23,7 +25,7 @@ export interface MariaDb extends TestServer {
   readonly port: number;
   readonly user: string;
   readonly password: string;
-  /** PEM file of the certificate that the server shows, for 127.0.0.1; undefined without TLS. */
+  /** PEM file of the certificate that the server shows; undefined without TLS. */
   readonly certificateFile: string | undefined;
   /** The URL of a new empty database; `setup` is SQL that is run in it first (several statements). */
   database(setup?: string): Promise<string>;
@@ -47,7 +49,8 @@ export async function startMariaDb(options: MariaDbOptions = {}): Promise<MariaD
   const data = join(folder, 'data');
   await mkdir(folder, { recursive: true });
   await install(data);
-  const certificateFile = options.tls === true ? await makeCertificate(folder) : undefined;
+  const certificateFile =
+    options.tls === true ? await makeCertificate(folder, options.certificateName) : undefined;
   const port = options.port ?? (await freePort());
   const server = new RunningMariaDb({
     folder,
@@ -81,11 +84,11 @@ function asRoot(): string[] {
   return process.getuid?.() === 0 ? ['--user=root'] : [];
 }
 
-async function makeCertificate(folder: string): Promise<string> {
+async function makeCertificate(folder: string, name = 'localhost'): Promise<string> {
   const certificate = join(folder, 'server.crt');
   await run('openssl', [
-    ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '30', '-subj', '/CN=MariaDB of a test'],
-    ...['-addext', `subjectAltName=IP:${HOST},DNS:localhost`],
+    ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '30', '-subj', `/CN=${name}`],
+    ...['-addext', `subjectAltName=DNS:${name}`],
     ...['-keyout', join(folder, 'server.key'), '-out', certificate],
   ]);
   return certificate;
