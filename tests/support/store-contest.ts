@@ -3,11 +3,13 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { MySqlUserStore } from '../../src/adapters/mysql/user-store.ts';
+import { MongoConversionStore } from '../../src/adapters/mongodb/conversion-store.ts';
 import { SqliteConversionStore } from '../../src/adapters/sqlite/conversion-store.ts';
 import { SqliteUserStore } from '../../src/adapters/sqlite/user-store.ts';
 import { claim } from '../../src/domain/conversion.ts';
 import { hasCode } from '../../src/domain/errors.ts';
 import type { FileId } from '../../src/domain/ids.ts';
+import type { ConversionStore } from '../../src/ports/conversion-store.ts';
 import type { UserStore } from '../../src/ports/user-store.ts';
 import { recordedLog } from './recorded-log.ts';
 
@@ -48,9 +50,15 @@ export function contestId(n: number): FileId {
   return n.toString(16).padStart(24, '0') as FileId;
 }
 
+function openConversions(place: string): ConversionStore {
+  return place.startsWith('mongodb:')
+    ? MongoConversionStore.open(place, { log: recordedLog() })
+    : SqliteConversionStore.open(place);
+}
+
 /** Each contender claims every queued record, and in between raises the attempts of record 0, which nobody claims. */
-export const conversionContest: Contest = (file, contender) => {
-  const store = SqliteConversionStore.open(file);
+export const conversionContest: Contest = (place, contender) => {
+  const store = openConversions(place);
   return async () => {
     const won: string[] = [];
     for (let n = 1; n <= CONTEST_SIZE; n += 1) {

@@ -107,14 +107,15 @@ export class MongoDatabase {
 
   /**
    * As answer(), but bridges an absence of the server: `work` is tried again while the server is away and the deadline
-   * has not passed, so it must be harmless to repeat, also where its answer got lost.
+   * has not passed, so it must be harmless to repeat, also where its answer got lost. It is told when the call ends
+   * (milliseconds since the epoch), after which nobody waits for it.
    */
-  async bridge<T>(work: () => Promise<T>): Promise<T> {
+  async bridge<T>(work: (end: number) => Promise<T>): Promise<T> {
     const end = Date.now() + CALL_DEADLINE_MS;
     let first: unknown;
     for (;;) {
       try {
-        return await this.answer(work, end - Date.now());
+        return await this.answer(() => work(end), end - Date.now());
       } catch (error) {
         if (!isPassing(error) || this.#closing.signal.aborted) throw error;
         // The first failure has the reason; the last one often only says that the time was over.

@@ -33,6 +33,11 @@ export class DeadlinePassed extends Error {
   }
 }
 
+/** DuplicateKey. */
+export function isDuplicateKey(error: unknown): boolean {
+  return error instanceof MongoServerError && error.code === 11000;
+}
+
 /** What went wrong, or undefined where `error` is neither the driver's nor the system's. */
 export function troubleOf(error: unknown): MongoTrouble | undefined {
   if (error instanceof DeadlinePassed) return 'away';

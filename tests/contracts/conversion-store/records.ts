@@ -26,6 +26,25 @@ export function recordClauses(clause: Clause, open: OpenStore<ConversionStore>):
     assert.deepEqual(await store.find(record.id), record);
   });
 
+  clause('fields of foreign messages may have any name, number and depth', async (t) => {
+    const { store } = await open(t);
+    let deep: unknown = 'ground';
+    for (let level = 0; level < 300; level += 1) deep = level % 2 === 0 ? [deep] : { down: deep };
+    const messageFields = {
+      'a.b': { $set: { 'x.$': 1 }, '': [[], {}, null], ' ': '' },
+      $where: 'true',
+      numbers: [0.1, -1, 1e300, 5e-324, 2 ** 31, -(2 ** 31) - 1, Number.MAX_SAFE_INTEGER, 1e21],
+      words: ['\u0000', '😀', '\u2028', '"\\'],
+      deep,
+    };
+    const record: Conversion = { ...fresh(), messageFields, progress: 1e-300, videoBytes: 2 ** 53 };
+    await store.create(record);
+    assert.deepEqual(await store.find(record.id), record);
+    const changed = await store.update(record.id, (c) => ({ ...c, name: null }));
+    assert.deepEqual(changed, { ...record, name: null, version: 2 });
+    assert.deepEqual(await store.find(record.id), changed);
+  });
+
   clause('create() of an id that is there fails and writes nothing', async (t) => {
     const { store } = await open(t);
     const record = fresh();
