@@ -23,6 +23,10 @@ export interface DistributedOptions {
   readonly processes?: Partial<Readonly<Record<Role, number>>>;
   /** For all role processes. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Of the first gateway; a free one where nothing is said. */
+  readonly gatewayPort?: number;
+  /** Gets what the role processes print instead of their log files. */
+  readonly onLine?: (process: string, line: string) => void;
 }
 
 // Auth is asked by the gateways, which are asked by clients; nothing depends on this order but how soon all are ready.
@@ -106,6 +110,12 @@ export class Distributed {
     return this.one('gateway').url;
   }
 
+  /** SIGTERM to all processes, and waits until they have ended as they should; then the servers. Harmless twice. */
+  async shutDown(): Promise<void> {
+    await Promise.all(this.roles.map((role) => role.stop()));
+    await stopServers(this.servers);
+  }
+
   /** Ends all processes and servers; the servers' data go. Harmless twice. */
   async stop(): Promise<void> {
     await Promise.all(this.roles.map((role) => role.kill()));
@@ -163,7 +173,7 @@ function databaseOf(mongodb: MongoDbServer, name: string): string {
 }
 
 async function layOut(
-  { folder, processes = {}, settings = {} }: DistributedOptions,
+  { folder, processes = {}, settings = {}, gatewayPort, onLine }: DistributedOptions,
   shared: Readonly<Record<string, string>>,
 ): Promise<RoleProcess[]> {
   const laidOut: RoleProcess[] = [];
@@ -172,10 +182,19 @@ async function layOut(
   for (const role of ROLES) {
     for (let n = 1; n <= (processes[role] ?? 1); n++) {
       const auths = laidOut.filter((one) => one.role === 'auth');
+      const name = `${role}-${String(n)}`;
       const one = await RoleProcess.create({
-        name: `${role}-${String(n)}`,
+        name,
         role,
         folder,
+        ...(name === 'gateway-1' && gatewayPort !== undefined ? { port: gatewayPort } : {}),
+        ...(onLine === undefined
+          ? {}
+          : {
+              onLine: (line: string) => {
+                onLine(name, line);
+              },
+            }),
         settings: {
           ...shared,
           ...(role === 'gateway' ? { AUTH_URL: auths[(n - 1) % auths.length]?.url ?? '' } : {}),

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import type { Check } from '../../src/ports/role.ts';
 import { eventually } from './eventually.ts';
 import { BIN, environmentOf } from './program.ts';
@@ -24,6 +25,8 @@ interface Place {
   /** Of its data and its log. */
   readonly folder: string;
   readonly settings: Readonly<Record<string, string>>;
+  /** Gets what it prints instead of the log file, line by line. */
+  readonly onLine?: (line: string) => void;
 }
 
 const START_DEADLINE_MS = 60_000;
@@ -52,9 +55,9 @@ export class RoleProcess {
   }
 
   /** Prepares it; nothing runs before start(). */
-  static async create(place: Omit<Place, 'port'>): Promise<RoleProcess> {
+  static async create(place: Omit<Place, 'port'> & { readonly port?: number }): Promise<RoleProcess> {
     await mkdir(place.folder, { recursive: true });
-    return new RoleProcess({ ...place, port: await freePort() });
+    return new RoleProcess({ ...place, port: place.port ?? (await freePort()) });
   }
 
   get pid(): number {
@@ -70,20 +73,27 @@ export class RoleProcess {
   /** Starts the process, and returns at once. */
   spawn(): void {
     if (this.runs) throw new Error(`${this.name} runs already`);
-    const { role, port, folder, name, settings } = this.#place;
+    const { role, port, folder, name, settings, onLine } = this.#place;
     const log = openSync(this.logFile, 'a');
+    const output = onLine === undefined ? log : 'pipe';
     try {
       const command = ['--pdeathsig', 'KILL', '--', process.execPath, BIN, 'serve', role];
-      this.#child = spawn('setpriv', command, {
+      const child = spawn('setpriv', command, {
         env: environmentOf({
           AUDIOWAVE_DATA: join(folder, name),
           MIN_FREE_DISK: '1MiB',
           ...settings,
           [PORT_SETTINGS[role]]: String(port),
         }),
-        stdio: ['ignore', log, log],
+        stdio: ['ignore', output, output],
       });
-      this.#child.once('error', () => undefined);
+      child.once('error', () => undefined);
+      if (onLine !== undefined) {
+        for (const stream of [child.stdout, child.stderr]) {
+          if (stream !== null) createInterface({ input: stream }).on('line', onLine);
+        }
+      }
+      this.#child = child;
       this.starts += 1;
     } finally {
       closeSync(log);

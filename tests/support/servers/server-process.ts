@@ -73,7 +73,8 @@ export class ServerProcess {
   async start(): Promise<void> {
     const { name, program, args, env, answers, deadlineMs = 60_000 } = this.#command;
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', program, ...args], {
-      env: { ...process.env, ...env },
+      // Servers lie where only root looks for programs.
+      env: { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/local/sbin:/usr/sbin`, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     });
