@@ -68,7 +68,7 @@ suite('deploy/compose.yaml', () => {
     const known = Object.values(SETTINGS).map(({ env }) => env);
     for (const role of ROLES) {
       const environment = environmentOf(role);
-      for (const name of Object.keys(environment)) assert.ok((known).includes(name), name);
+      for (const name of Object.keys(environment)) assert.ok(known.includes(name), name);
       checkRequirements(readConfig(environment), new Set([role]));
     }
   });
