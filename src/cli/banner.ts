@@ -1,15 +1,17 @@
 import { registrationOf, type Config } from '../config/config.ts';
 import { dataFolderOf, keepsMail, portUrls, shownUrl } from '../host/profiles.ts';
+import type { Host } from '../host/host.ts';
 import { openEngine, type RoleName } from '../host/roles.ts';
 
 /** What a person sees when the process has started: where it listens, and lines ready to paste. */
 export async function banner(
   config: Config,
   roles: readonly RoleName[],
-  url: string | undefined,
+  { url, healthUrl }: Pick<Host, 'url' | 'healthUrl'>,
 ): Promise<string> {
   const lines = [`Audiowave runs: ${roles.join(', ')}`, `  data     ${dataFolderOf(config)}`];
   if (url !== undefined) lines.push(`  listens  ${url}`);
+  if (healthUrl !== undefined) lines.push(`  health   ${healthUrl}/readyz`);
   if (roles.includes('converter')) lines.push(`  encoder  ${await encoderLine(config)}`);
   if (roles.includes('notification')) lines.push(`  mail     ${mailLine(config)}`);
   if (url !== undefined && roles.includes('gateway')) lines.push(...gatewayLines(config, url));

@@ -1,3 +1,4 @@
+import { explainStart } from '../host/explain-start.ts';
 import { createLog } from '../host/log.ts';
 import { startHost, type Host } from '../host/host.ts';
 import { ROLE_NAMES, type RoleName } from '../host/roles.ts';
@@ -7,6 +8,7 @@ import { readArguments, UsageError } from './usage.ts';
 
 // npm passes Ctrl+C on to a process that has got it already: a second signal counts only after this time.
 const ECHO_MS = 1_000;
+const EXIT_AFTER_MS = 2_000;
 
 /** `audiowave serve [role…]`: runs until a signal stops it or a role fails. */
 export async function serve(args: readonly string[]): Promise<number> {
@@ -18,10 +20,16 @@ export async function serve(args: readonly string[]): Promise<number> {
   let host: Host | undefined;
   try {
     host = await startHost(config, roles, log);
-    process.stdout.write(await banner(config, roles, host.url));
+    void host.failed.then((error) => {
+      log.error({ err: explainStart(error, config) }, 'a role failed; the process ends');
+      end.resolve(1);
+    });
+    process.stdout.write(await banner(config, roles, host));
     const code = await end.promise;
     await host.stop(config.shutdownGraceMs);
     log.info({ code }, 'stopped');
+    // Nothing of ours is left; what a driver forgot shall not keep the process.
+    setTimeout(() => process.exit(code), EXIT_AFTER_MS).unref();
     return code;
   } finally {
     stopListening();

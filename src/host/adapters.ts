@@ -46,6 +46,9 @@ const BROKERS: Schemes<Broker> = {
     }),
 };
 
+const smtp: Open<Mailer> = async (url, { log }) =>
+  (await import('../adapters/smtp/mailer.ts')).SmtpMailer.open(url, { log });
+
 const MAILERS: Schemes<Mailer & Partial<Outbox>> = {
   outbox: async (url, { log }) =>
     (await import('../adapters/outbox/mailer.ts')).OutboxMailer.open(placeOf(url), {
@@ -53,6 +56,8 @@ const MAILERS: Schemes<Mailer & Partial<Outbox>> = {
         log.info({ to: mail.to, subject: mail.subject, file: path }, 'mail stored in the outbox');
       },
     }),
+  smtp,
+  smtps: smtp,
 };
 
 const AUTH_APIS: Schemes<AuthApi> = {};

@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts';
-import { AudiowaveError } from '../domain/errors.ts';
+import { AudiowaveError, isAway } from '../domain/errors.ts';
 import { dataFolderOf } from './profiles.ts';
 
 /** A failed call of the operating system, as Node tells of it. */
@@ -14,7 +14,8 @@ interface SystemError extends Error {
 /** Why a process did not start, with the way out where there is one; any other error stays what it is. */
 export function explainStart(error: unknown, config: Config): unknown {
   const cause = systemErrorIn(error);
-  if (cause === undefined) return error;
+  // A server that is away says itself why.
+  if (cause === undefined || (isAway(error) && cause.path === undefined)) return error;
   if (cause.code === 'EADDRINUSE') {
     return new AudiowaveError('host.port-taken', portTaken(cause, config), { cause: error });
   }

@@ -31,6 +31,7 @@ export class PortSet {
   readonly #context: OpenContext;
   readonly #opened = new Map<PortName, Promise<Opened>>();
 
+  readonly #checking = new Map<PortName, Promise<void>>();
   #prepared: Promise<void> | undefined;
 
   constructor(config: Config, log: Logger) {
@@ -98,7 +99,23 @@ export class PortSet {
 
   /** Asks each open adapter whether it answers. */
   async checks(): Promise<Check[]> {
-    return Promise.all([...this.#opened].map(([name, opening]) => checkOne(name, opening)));
+    return Promise.all(
+      [...this.#opened].map(([name, opening]) => checkOne(name, this.#check(name, opening))),
+    );
+  }
+
+  /** One at a time for each adapter, however often it is asked for: the probes come faster than a dead server answers. */
+  #check(name: PortName, opening: Promise<Opened>): Promise<void> {
+    const existing = this.#checking.get(name);
+    if (existing !== undefined) return existing;
+    const checking = withDeadline(
+      opening.then((adapter) => adapter.check()),
+      CHECK_DEADLINE_MS,
+    ).finally(() => {
+      this.#checking.delete(name);
+    });
+    this.#checking.set(name, checking);
+    return checking;
   }
 
   /** Closes all, the last opened first; a failure of one does not keep the others open. */
@@ -121,14 +138,18 @@ export class PortSet {
   }
 }
 
-async function checkOne(name: string, opening: Promise<Opened>): Promise<Check> {
+async function checkOne(name: string, pending: Promise<void>): Promise<Check> {
   try {
-    await withDeadline(
-      opening.then((adapter) => adapter.check()),
-      CHECK_DEADLINE_MS,
-    );
+    await pending;
     return { name, ok: true };
   } catch (error) {
-    return { name, ok: false, message: error instanceof Error ? error.message : String(error) };
+    return { name, ok: false, message: reasonOf(error) };
   }
+}
+
+/** What is wrong, and what the adapter knows of it: the server, and its answer. */
+function reasonOf(error: unknown): string {
+  if (error instanceof AudiowaveError && error.detail !== undefined)
+    return `${error.message} (${error.detail})`;
+  return error instanceof Error ? error.message : String(error);
 }

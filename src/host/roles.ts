@@ -25,6 +25,8 @@ export interface RoleContext {
   readonly readiness: Readiness;
   /** The auth service within this process, one for all roles. */
   readonly auth: () => Promise<AuthService>;
+  /** Starts what may have to wait for a server; the process is ready only when it runs. */
+  readonly startPatiently: (name: RoleName, start: () => Promise<RunningRole>) => Promise<RunningRole>;
   /** The roles of this process. */
   readonly together: ReadonlySet<RoleName>;
   /** Unique to this process; holds its leases. */
@@ -62,17 +64,26 @@ export async function openAuth(config: Config, ports: PortSet, log: Logger): Pro
 }
 
 async function startAuth(context: RoleContext): Promise<readonly RunningRole[]> {
-  const { config, together } = context;
+  const { config, together, startPatiently, readiness, log } = context;
   const auth = await context.auth();
-  if (config.bootstrapAdminEmail !== undefined && config.bootstrapAdminPassword !== undefined) {
-    await auth.bootstrapAdmin(config.bootstrapAdminEmail, config.bootstrapAdminPassword);
-  }
+  const roles: RunningRole[] = [];
   // Beside the gateway, auth is asked within the process and needs no port of its own.
-  if (together.has('gateway')) return [];
-  const { startAuthServer } = await import('../services/auth/server.ts');
-  const { host, authPort: port, trustedProxies, loginResponse } = config;
-  const { readiness, log } = context;
-  return [await startAuthServer({ auth, readiness, log }, { host, port, trustedProxies, loginResponse })];
+  if (!together.has('gateway')) {
+    const { startAuthServer } = await import('../services/auth/server.ts');
+    const { host, authPort: port, trustedProxies, loginResponse } = config;
+    roles.push(
+      await startAuthServer({ auth, readiness, log }, { host, port, trustedProxies, loginResponse }),
+    );
+  }
+  const { bootstrapAdminEmail: email, bootstrapAdminPassword: password } = config;
+  if (email !== undefined && password !== undefined) {
+    const bootstrap = async (): Promise<RunningRole> => {
+      await auth.bootstrapAdmin(email, password);
+      return { stop: () => Promise.resolve() };
+    };
+    roles.push(await startPatiently('auth', bootstrap));
+  }
+  return roles;
 }
 
 async function startGatewayRole(context: RoleContext): Promise<readonly RunningRole[]> {
@@ -156,6 +167,7 @@ async function startConverterRole({
   ports,
   log,
   holder,
+  startPatiently,
 }: RoleContext): Promise<readonly RunningRole[]> {
   const { startConverter } = await import('../services/converter/converter.ts');
   // Videos of a server are spooled there.
@@ -169,17 +181,16 @@ async function startConverterRole({
     log,
   };
   const { concurrency, maxAttempts } = config;
-  return [
-    await startConverter(deps, {
-      queues: queues(config),
-      concurrency,
-      maxAttempts,
-      leaseMs: 10_000,
-      renewMs: 1_000,
-      pauseMs: 5_000,
-      holder,
-    }),
-  ];
+  const options = {
+    queues: queues(config),
+    concurrency,
+    maxAttempts,
+    leaseMs: 10_000,
+    renewMs: 1_000,
+    pauseMs: 5_000,
+    holder,
+  };
+  return [await startPatiently('converter', () => startConverter(deps, options))];
 }
 
 async function startNotificationRole({
@@ -187,6 +198,7 @@ async function startNotificationRole({
   ports,
   log,
   publicUrl,
+  startPatiently,
 }: RoleContext): Promise<readonly RunningRole[]> {
   const { startNotification } = await import('../services/notification/notification.ts');
   const deps = {
@@ -195,14 +207,13 @@ async function startNotificationRole({
     mailer: await ports.mailer(),
     log,
   };
-  return [
-    await startNotification(deps, {
-      queues: queues(config),
-      mailFrom: config.gmailAddress ?? config.mailFrom,
-      publicUrl,
-      linkTtlMs: config.linkTtlMs,
-      concurrency: 4,
-      pauseMs: 15_000,
-    }),
-  ];
+  const options = {
+    queues: queues(config),
+    mailFrom: config.gmailAddress ?? config.mailFrom,
+    publicUrl,
+    linkTtlMs: config.linkTtlMs,
+    concurrency: 4,
+    pauseMs: 15_000,
+  };
+  return [await startPatiently('notification', () => startNotification(deps, options))];
 }

@@ -42,6 +42,7 @@ export class Program {
       AUDIOWAVE_DATA: dataFolder,
       AUDIOWAVE_PORT: '0',
       AUDIOWAVE_AUTH_PORT: '0',
+      AUDIOWAVE_HEALTH_PORT: '0',
       MIN_FREE_DISK: '1MiB',
       ...settings,
     });

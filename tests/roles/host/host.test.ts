@@ -49,6 +49,10 @@ test('several processes share one data folder', async (t) => {
   const notification = await runHost(t, config, ['notification']);
   assert.deepEqual((await readyz(gateway.url)).failing, []);
   assert.deepEqual([converter.url, notification.url], [undefined, undefined]);
+  for (const { healthUrl } of [converter, notification]) {
+    assert.deepEqual(await readyz(healthUrl), { status: 200, failing: [] });
+  }
+  assert.equal(gateway.healthUrl, undefined);
 });
 
 test('roles start in their order and stop in reverse, whatever order they are named in', async (t) => {

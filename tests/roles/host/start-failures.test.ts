@@ -110,7 +110,7 @@ test('a URL whose scheme nobody speaks is refused with the schemes that are know
     MAIL_URL: ['constructor:secret', 'outbox:'],
   };
   for (const [setting, [url = '', scheme]] of Object.entries(cases)) {
-    const [code, message] = await startError(await testConfig(t, { [setting]: url }));
+    const [code, message] = await startError(await testConfig(t, { JWT_SECRET: 'x', [setting]: url }));
     assert.equal(code, 'config.invalid');
     assert.ok(message.startsWith(`${setting} must begin with ${String(scheme)}`), message);
     assert.ok(!message.includes('secret'), message);
