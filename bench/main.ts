@@ -3,6 +3,7 @@
 const BENCHMARKS: Readonly<Record<string, () => Promise<{ run(args: readonly string[]): Promise<void> }>>> = {
   'first-track': () => import('./first-track.ts'),
   'upload-memory': () => import('./upload-memory.ts'),
+  flow: () => import('./flow.ts'),
 };
 
 const [name, ...args] = process.argv.slice(2);
