@@ -9,6 +9,9 @@ import { isInstalled, standInArguments } from './mongo-stand-in.ts';
 export interface MongoDbServer extends TestServer {
   /** What answers: a server of somebody else's, a mongod of ours, or the stand-in. */
   readonly kind: 'given' | 'mongod' | 'stand-in';
+  /** Stops its process without ending it: connections stay open and nothing answers. */
+  freeze(): void;
+  thaw(): void;
   /** The URL of a database that nobody has used. It goes with stop(). */
   freshUrl(purpose?: string): string;
 }
@@ -38,6 +41,12 @@ export async function startMongoDb(options: MongoDbOptions = {}): Promise<MongoD
     url,
     kind,
     freshUrl: (purpose = 'test') => withDatabase(url, freshName(purpose)),
+    freeze: () => {
+      signal(server, 'SIGSTOP');
+    },
+    thaw: () => {
+      signal(server, 'SIGCONT');
+    },
     kill: () => server.kill(),
     restart: () => server.start(),
     stop: async () => {
@@ -45,6 +54,10 @@ export async function startMongoDb(options: MongoDbOptions = {}): Promise<MongoD
       if (options.folder === undefined) await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+function signal({ pid }: ServerProcess, name: 'SIGSTOP' | 'SIGCONT'): void {
+  if (pid !== undefined) process.kill(pid, name);
 }
 
 type Command = Omit<ServerCommand, 'answers'>;
@@ -86,10 +99,11 @@ function withDatabase(url: string, database: string): string {
 
 function givenServer(given: string): MongoDbServer {
   const used: string[] = [];
-  const refuse = (): Promise<never> =>
-    Promise.reject(
-      new Error('The server of TEST_MONGODB_URL is not ours to kill: run this test without it.'),
-    );
+  const refusal = new Error('The server of TEST_MONGODB_URL is not ours to kill: run this test without it.');
+  const refuse = (): Promise<never> => Promise.reject(refusal);
+  const refuseAtOnce = (): never => {
+    throw refusal;
+  };
   return {
     url: given,
     kind: 'given',
@@ -98,6 +112,8 @@ function givenServer(given: string): MongoDbServer {
       used.push(name);
       return withDatabase(given, name);
     },
+    freeze: refuseAtOnce,
+    thaw: refuseAtOnce,
     kill: refuse,
     restart: refuse,
     stop: async () => {
