@@ -1,5 +1,6 @@
 import { checkMove, type Conversion } from './conversion.ts';
 import { AudiowaveError } from './errors.ts';
+import { isForgotten } from './forgotten.ts';
 
 /**
  * What a store writes for a change: the changed record with the next version, or undefined where nothing changes.
@@ -24,7 +25,7 @@ export interface SweepKeys {
   readonly videoKeptSince: number | null;
   /** When a conversion ended whose MP3 is still kept. */
   readonly mp3KeptSince: number | null;
-  /** When a conversion ended whose record still names drafts. */
+  /** When a conversion ended whose record still names drafts, or is forgotten. */
   readonly draftsNamedSince: number | null;
 }
 
@@ -36,7 +37,7 @@ export function sweepKeys(c: Conversion): SweepKeys {
       c.unpublished.length === 0 ? null : Math.min(...c.unpublished.map((entry) => entry.since)),
     videoKeptSince: c.videoRemovedAt === null ? c.endedAt : null,
     mp3KeptSince: c.mp3Fid !== null && c.mp3RemovedAt === null ? c.endedAt : null,
-    draftsNamedSince: c.drafts.length > 0 ? c.endedAt : null,
+    draftsNamedSince: c.drafts.length > 0 || isForgotten(c) ? c.endedAt : null,
   };
 }
 

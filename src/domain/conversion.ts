@@ -15,16 +15,21 @@ export const CONVERSION_STATES = [
 
 export type ConversionState = (typeof CONVERSION_STATES)[number];
 
-/** Which states may follow which. `queued → ready` is another implementation's converter at work. */
+/**
+ * Which states may follow which. `queued → ready` is another implementation's converter at work, `failed → queued` an
+ * operator who has mended what was wrong.
+ */
 export const LEGAL_MOVES: Readonly<Record<ConversionState, readonly ConversionState[]>> = {
   uploading: ['queued', 'cancelled'],
   fetching: ['queued', 'failed', 'cancelled'],
   queued: ['converting', 'ready', 'failed', 'cancelled'],
   converting: ['queued', 'ready', 'failed', 'cancelled'],
   ready: [],
-  failed: [],
+  failed: ['queued'],
   cancelled: [],
 };
+
+const ENDED: ReadonlySet<ConversionState> = new Set(['ready', 'failed', 'cancelled']);
 
 /** The announcements a conversion owes to a queue; the queue's name is configuration. */
 export type Announcement = 'video' | 'mp3' | 'failed';
@@ -162,9 +167,9 @@ export function newConversion(fields: NewConversion): Conversion {
   };
 }
 
-/** True for `ready`, `failed` and `cancelled`: nothing follows. */
-export function hasEnded(conversion: Conversion): boolean {
-  return LEGAL_MOVES[conversion.state].length === 0;
+/** True for `ready`, `failed` and `cancelled`: nothing follows by itself. */
+export function hasEnded({ state }: Conversion): boolean {
+  return ENDED.has(state);
 }
 
 /** Throws `conversion.illegal-move` where `to` may not follow `from`; staying is always legal. */
@@ -238,6 +243,8 @@ export function claim(c: Conversion, lease: Lease, now: number): Conversion | un
     lease,
     attempts: c.attempts + 1,
     progress: null,
+    // Its message has come, and stays with the broker until the attempt has ended.
+    unpublished: c.unpublished.filter(({ announcement }) => announcement !== 'video'),
     startedAt: now,
     updatedAt: now,
   };
@@ -305,9 +312,12 @@ export function finish(
   return { ...becomeReady(c, result, now), unpublished: [{ announcement: 'mp3', since: now }] };
 }
 
-/** Another implementation's converter did the work: `queued → ready`; its message has been published already. */
+/**
+ * Another implementation's converter did the work: `queued → ready`; its message has been published already. Also where
+ * one of ours had begun and was not heard of any more.
+ */
 export function acceptForeign(c: Conversion, mp3Fid: FileId, now: number): Conversion | undefined {
-  if (c.state !== 'queued') return undefined;
+  if (c.state !== 'queued' && (c.state !== 'converting' || isLeased(c, now))) return undefined;
   return becomeReady(c, { mp3Fid, mp3Bytes: null, durationMs: null, incomplete: false }, now);
 }
 

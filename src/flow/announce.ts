@@ -3,7 +3,6 @@ import type { FileId } from '../domain/ids.ts';
 import { FAILED_QUEUE, type MessageBody } from '../domain/messages.ts';
 import type { Broker } from '../ports/broker.ts';
 import type { ConversionStore } from '../ports/conversion-store.ts';
-import type { Logger } from '../ports/logger.ts';
 
 /** The queues that an installation uses; the first two names are the family's to choose. */
 export interface QueueNames {
@@ -37,9 +36,32 @@ export function announcementId(announcement: Announcement, id: FileId): string {
   return `${announcement}-${id}`;
 }
 
+/** Publishes an announcement that a record owes. Publishing twice is harmless: every consumer tolerates a repeat. */
+export async function publishOwed(
+  { broker, queues }: Announcer,
+  conversion: Conversion,
+  announcement: Announcement,
+  signal?: AbortSignal,
+): Promise<void> {
+  await broker.publish(queueOf(queues, announcement), announcementBody(conversion, announcement), {
+    messageId: announcementId(announcement, conversion.id),
+    ...(signal === undefined ? {} : { signal }),
+  });
+}
+
+/** Notes that the broker has confirmed an announcement, as far as `conversion` owed it when it was published. */
+export async function notePublished(
+  { conversions }: Announcer,
+  conversion: Conversion,
+  announcement: Announcement,
+): Promise<void> {
+  const since = conversion.unpublished.find((entry) => entry.announcement === announcement)?.since;
+  await conversions.update(conversion.id, (current) => markPublished(current, announcement, since));
+}
+
 /**
  * Publishes one announcement that a record owes, and notes it. Throws where the broker does not take it; the record
- * then still owes it and the sweeper tries again. Publishing twice is harmless: every consumer tolerates a repeat.
+ * then still owes it and the sweeper tries again.
  */
 export async function announce(
   to: Announcer,
@@ -47,26 +69,6 @@ export async function announce(
   announcement: Announcement,
   signal?: AbortSignal,
 ): Promise<void> {
-  await to.broker.publish(queueOf(to.queues, announcement), announcementBody(conversion, announcement), {
-    messageId: announcementId(announcement, conversion.id),
-    ...(signal === undefined ? {} : { signal }),
-  });
-  const since = conversion.unpublished.find((entry) => entry.announcement === announcement)?.since;
-  await to.conversions.update(conversion.id, (current) => markPublished(current, announcement, since));
-}
-
-/** Announces; where that fails, the log says so, the record goes on owing it, and the sweeper publishes it later. */
-export async function announceOrLeave(
-  to: Announcer,
-  conversion: Conversion,
-  announcement: Announcement,
-  log: Logger,
-  signal?: AbortSignal,
-): Promise<void> {
-  try {
-    await announce(to, conversion, announcement, signal);
-  } catch (error) {
-    const { id: conversionId } = conversion;
-    log.warn({ err: error, conversionId, announcement }, 'announcement left to the sweeper');
-  }
+  await publishOwed(to, conversion, announcement, signal);
+  await notePublished(to, conversion, announcement);
 }

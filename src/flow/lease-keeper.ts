@@ -1,14 +1,14 @@
 import { renew, type Lease } from '../domain/conversion.ts';
-import { AudiowaveError, asAudiowaveError } from '../domain/errors.ts';
+import { AudiowaveError } from '../domain/errors.ts';
 import type { FileId } from '../domain/ids.ts';
 import type { ConversionStore } from '../ports/conversion-store.ts';
 import type { Logger } from '../ports/logger.ts';
 
 export interface LeaseKeeper {
   /**
-   * Aborted when the record is no longer the holder's, with an AudiowaveError as its reason: `audio.cancelled` where the
-   * record says so (cancelled, removed or taken over); the store's error where the lease ran out unrenewed and
-   * {@link LeaseTerms.outlivesStore} is false.
+   * Aborted when the record is no longer the holder's: with `audio.cancelled` where it was cancelled or removed, with
+   * `store.unavailable` where the lease had run out before and it may have been taken over. While the store of records is
+   * away the work goes on; whether the lease was lost meanwhile is found at the store's next answer.
    */
   readonly lost: AbortSignal;
   /** The share that is encoded, 0 to 1, written with the next renewal. */
@@ -21,11 +21,6 @@ export interface LeaseTerms {
   readonly leaseMs: number;
   /** From the end of one renewal to the beginning of the next. */
   readonly renewMs: number;
-  /**
-   * True: while the store of records is away the work goes on, and whether the lease was lost meanwhile is found at the
-   * store's next answer.
-   */
-  readonly outlivesStore: boolean;
 }
 
 /** Keeps a record the holder's while its work runs. To be stopped, whatever happens. */
@@ -49,12 +44,10 @@ export function keepLease(
     const lease = { holder, until: now + terms.leaseMs };
     try {
       const renewed = await conversions.update(id, (current) => renew(current, lease, share, now));
-      if (renewed === undefined) lost.abort(new AudiowaveError('audio.cancelled'));
+      if (renewed === undefined) lost.abort(reasonOf(now > leaseUntil));
       else leaseUntil = lease.until;
     } catch (error) {
       log.warn({ err: error, conversionId: id }, 'lease not renewed');
-      if (terms.outlivesStore || Date.now() < leaseUntil) return;
-      lost.abort(asAudiowaveError(error, 'store.unavailable'));
     }
   }
 
@@ -77,4 +70,9 @@ export function keepLease(
       await running;
     },
   };
+}
+
+function reasonOf(hadRunOut: boolean): AudiowaveError {
+  if (!hadRunOut) return new AudiowaveError('audio.cancelled');
+  return new AudiowaveError('store.unavailable', undefined, { detail: 'the lease ran out unrenewed' });
 }

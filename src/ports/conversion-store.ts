@@ -17,7 +17,8 @@ export type Change = (current: Conversion) => Conversion | undefined;
  * - update() is atomic: of two updates at the same time each sees the other's result or comes first; the version
  *   rises by one with each; a change of state that LEGAL_MOVES does not name fails with `conversion.illegal-move`;
  * - an update is durable when it resolves;
- * - findOwned() and list() never show another owner's record; owners are compared without letter case;
+ * - findOwned() and list() never show another owner's record; owners are compared without letter case; an update may
+ *   change the owner;
  * - list() pages through all records once, newest first, though records are added meanwhile;
  * - the sweeper's queries find what a crash left.
  */
@@ -41,8 +42,8 @@ export interface ConversionStore {
   /** Records whose lease ran out before `before`, oldest first. */
   leaseExpired(before: number, limit: number): Promise<readonly Conversion[]>;
   /**
-   * Ended records whose video (`kind: 'video'`) or MP3 is still there, or that still name drafts, and that ended before
-   * `before`, oldest first.
+   * Ended records whose video (`kind: 'video'`) or MP3 is still there, or that still name drafts or are forgotten
+   * (`'drafts'`), and that ended before `before`, oldest first: see sweepKeys().
    */
   retentionDue(
     kind: 'video' | 'mp3' | 'drafts',

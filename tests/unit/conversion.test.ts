@@ -24,6 +24,8 @@ import {
   type ConversionState,
   type Lease,
 } from '../../src/domain/conversion.ts';
+import { sweepKeys } from '../../src/domain/conversion-record.ts';
+import { forget, isForgotten } from '../../src/domain/forgotten.ts';
 import { mintFileId, type FileId } from '../../src/domain/ids.ts';
 
 const NOW = 1_700_000_000_000;
@@ -52,7 +54,7 @@ function record(state: ConversionState, fields: Partial<Conversion> = {}): Conve
     lease: busy ? lease('holder') : null,
     now: NOW,
   });
-  return { ...fresh, state, endedAt: LEGAL_MOVES[state].length === 0 ? NOW : null, ...fields };
+  return { ...fresh, state, endedAt: hasEnded({ ...fresh, state }) ? NOW : null, ...fields };
 }
 
 const OWES_VIDEO = [{ announcement: 'video', since: NOW - 5 }] as const;
@@ -69,9 +71,10 @@ test('exactly the moves of the table are legal, and staying is', () => {
   }
 });
 
-test('nothing follows ready, failed and cancelled; nothing leads back to uploading or fetching', () => {
+test('ready, failed and cancelled are the ends; nothing leads back to uploading or fetching', () => {
   const ended = CONVERSION_STATES.filter((state) => hasEnded(record(state)));
   assert.deepEqual(ended, ['ready', 'failed', 'cancelled']);
+  assert.deepEqual([LEGAL_MOVES.ready, LEGAL_MOVES.failed, LEGAL_MOVES.cancelled], [[], ['queued'], []]);
   for (const state of CONVERSION_STATES) {
     assert.ok(!LEGAL_MOVES[state].includes('uploading') && !LEGAL_MOVES[state].includes('fetching'));
   }
@@ -237,12 +240,34 @@ test('a holder whose lease ran out unnoticed may still finish', () => {
   assert.ok(finish(record('converting'), 'holder', RESULT, LATER + 1));
 });
 
-test('acceptForeign() takes the MP3 of another implementation for a queued record only', () => {
+test('acceptForeign() takes the MP3 of another implementation for a record that nobody here works on', () => {
   const ready = acceptForeign(record('queued'), RESULT.mp3Fid, NOW + 1);
   assert.deepEqual([ready?.state, ready?.mp3Fid, ready?.mail], ['ready', RESULT.mp3Fid, 'due']);
   assert.deepEqual([ready?.mp3Bytes, ready?.durationMs], [null, null]);
   for (const state of ['uploading', 'fetching', 'converting', 'ready', 'failed', 'cancelled'] as const) {
     assert.equal(acceptForeign(record(state), RESULT.mp3Fid, NOW), undefined, state);
+  }
+  const taken = acceptForeign(record('converting'), RESULT.mp3Fid, LATER);
+  assert.deepEqual(
+    [taken?.state, taken?.lease],
+    ['ready', null],
+    'the converter here was not heard of any more',
+  );
+});
+
+test('forget() takes a record from its owner in every state, and keeps the names of its files', () => {
+  for (const state of CONVERSION_STATES) {
+    const drafts = [mintFileId()];
+    const before = record(state, { drafts, mail: 'due', unpublished: OWES_VIDEO, mp3Fid: RESULT.mp3Fid });
+    const gone = forget(before, NOW + 1);
+    assert.ok(gone);
+    checkMove(state, gone.state);
+    assert.ok(hasEnded(gone) && isForgotten(gone) && !isForgotten(before));
+    assert.deepEqual([gone.name, gone.lease, gone.unpublished, gone.mail], [null, null, [], 'none']);
+    assert.deepEqual([gone.id, gone.drafts, gone.mp3Fid], [before.id, drafts, RESULT.mp3Fid]);
+    assert.equal(sweepKeys(gone).draftsNamedSince, before.endedAt ?? NOW + 1);
+    assert.equal(sweepKeys({ ...gone, drafts: [] }).draftsNamedSince, gone.endedAt);
+    assert.equal(forget(gone, NOW + 2), undefined);
   }
 });
 

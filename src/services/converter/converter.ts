@@ -1,6 +1,7 @@
 import { asAudiowaveError, hasCode, isAway } from '../../domain/errors.ts';
 import { parseMessage, VideoUploaded } from '../../domain/messages.ts';
 import type { QueueNames } from '../../flow/announce.ts';
+import { PatientAnnouncer } from '../../flow/patient-announcer.ts';
 import type { AudioEngine } from '../../ports/audio-engine.ts';
 import type { Broker, Consumer, Delivery, Verdict } from '../../ports/broker.ts';
 import type { ConversionStore } from '../../ports/conversion-store.ts';
@@ -18,6 +19,11 @@ export interface ConverterDeps {
   readonly broker: Broker;
   readonly engine: AudioEngine;
   readonly log: Logger;
+}
+
+/** What the steps of a conversion work with. */
+export interface ConverterContext extends ConverterDeps {
+  readonly announcer: PatientAnnouncer;
 }
 
 export interface ConverterOptions {
@@ -42,18 +48,29 @@ const BROKER_ATTEMPTS = 100;
 
 /** Starts the converter: queue `video` → MP3 → queue `mp3`. */
 export async function startConverter(deps: ConverterDeps, options: ConverterOptions): Promise<RunningRole> {
+  const announcer = new PatientAnnouncer({ ...deps, queues: options.queues }, deps.log);
+  const context: ConverterContext = { ...deps, announcer };
   const consumer: Consumer = await deps.broker.consume(
     options.queues.video,
     { prefetch: options.concurrency, maxAttempts: BROKER_ATTEMPTS, backoffMs },
-    (delivery) => handle(deps, options, delivery),
+    (delivery) => handle(context, options, delivery),
   );
-  return { stop: (graceMs) => consumer.stop(graceMs) };
+  return {
+    stop: async (graceMs) => {
+      await consumer.stop(graceMs);
+      await announcer.settled();
+    },
+  };
 }
 
-async function handle(deps: ConverterDeps, options: ConverterOptions, delivery: Delivery): Promise<Verdict> {
+async function handle(
+  deps: ConverterContext,
+  options: ConverterOptions,
+  delivery: Delivery,
+): Promise<Verdict> {
   try {
     const message = parseMessage(VideoUploaded, delivery.body);
-    const admission = await admit(deps, options, message, delivery.messageId);
+    const admission = await admit(deps, options, message, delivery);
     if (admission.kind === 'verdict') return admission.verdict;
     return await convertClaimed(deps, options, admission.conversion, delivery.signal);
   } catch (error) {
@@ -70,7 +87,7 @@ function verdictOf(
 ): Verdict {
   const known = asAudiowaveError(error);
   deps.log.error({ err: error, code: known.code, messageId: delivery.messageId }, 'conversion interrupted');
-  if (hasCode(error, 'broker.malformed-message')) {
+  if (hasCode(error, 'broker.malformed-message', 'file.unknown')) {
     return { kind: 'reject', reason: `${known.code}: ${known.detail ?? known.message}` };
   }
   return isAway(error)

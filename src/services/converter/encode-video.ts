@@ -19,8 +19,9 @@ export interface EncodedVideo extends AudioResult {
 }
 
 /**
- * Makes the MP3 of a claimed conversion, as the draft that its record names. It is whole in the store when this resolves,
- * and nothing of it is left when this fails. `file.unknown` where the video is gone; the engine's errors as they are.
+ * Makes the MP3 of a claimed conversion, as the draft that its record names. It is whole in the store when this resolves;
+ * when this fails, nothing is left of it but what the record names as a draft: a commit whose answer got lost.
+ * `file.unknown` where the video is gone; the engine's errors as they are.
  */
 export async function encodeVideo(
   deps: EncodeDeps,
@@ -53,7 +54,8 @@ async function beginDraft(deps: EncodeDeps, conversion: Conversion): Promise<Fil
   for (const earlier of conversion.drafts) await deps.mp3s.remove(earlier);
   const draft = mintFileId();
   const begun = await deps.conversions.update(conversion.id, (current) =>
-    nameDraft(current, conversion.lease?.holder ?? '', draft),
+    // Named already, where the answer to the same write got lost.
+    current.drafts.includes(draft) ? current : nameDraft(current, conversion.lease?.holder ?? '', draft),
   );
   if (begun === undefined) throw new AudiowaveError('audio.cancelled');
   return draft;

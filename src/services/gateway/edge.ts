@@ -3,6 +3,7 @@ import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fasti
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ErrorCode } from '../../domain/errors.ts';
 import type { Claims } from '../../domain/user.ts';
+import type { PatientAnnouncer } from '../../flow/patient-announcer.ts';
 import type { Imports } from './import/imports.ts';
 import type { RunningWork } from './running-work.ts';
 import type { GatewayDeps, GatewaySettings } from './settings.ts';
@@ -21,6 +22,7 @@ export interface Edge {
   readonly deps: GatewayDeps;
   readonly settings: GatewaySettings;
   readonly work: RunningWork;
+  readonly announcer: PatientAnnouncer;
   readonly imports: Imports;
   /** Base of links, without a slash at its end; known once the gateway listens. */
   readonly publicUrl: () => string;

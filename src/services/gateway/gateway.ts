@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { AudiowaveError } from '../../domain/errors.ts';
 import { listeningUrl } from '../../domain/listening-url.ts';
 import type { RunningRole } from '../../ports/role.ts';
+import { PatientAnnouncer } from '../../flow/patient-announcer.ts';
 import { makeApp } from './app.ts';
 import type { App, Edge } from './edge.ts';
 import { Imports } from './import/imports.ts';
@@ -22,7 +23,8 @@ const CLEAN_UP_MS = 5_000;
 export async function startGateway(deps: GatewayDeps, options: GatewayOptions): Promise<RunningRole> {
   const settings = withDefaults(options);
   const work = new RunningWork();
-  const context = { deps, settings, work };
+  const announcer = new PatientAnnouncer({ ...deps, queues: options.queues }, deps.log);
+  const context = { deps, settings, work, announcer };
   let url = '';
   const edge: Edge = { ...context, imports: new Imports(context), publicUrl: () => options.publicUrl ?? url };
   const servers: Server[] = [];
@@ -31,7 +33,7 @@ export async function startGateway(deps: GatewayDeps, options: GatewayOptions): 
   let stopping: Promise<void> | undefined;
   return {
     url,
-    stop: (graceMs) => (stopping ??= stop(app, servers, work, graceMs)),
+    stop: (graceMs) => (stopping ??= stop(app, servers, work, graceMs).then(() => noted(announcer))),
   };
 }
 
@@ -72,4 +74,9 @@ async function endsWithin(work: Promise<unknown>, ms: number): Promise<boolean> 
   } finally {
     timer.abort();
   }
+}
+
+/** What is not noted in time goes out twice, which is harmless. */
+async function noted(announcer: PatientAnnouncer): Promise<void> {
+  await endsWithin(announcer.settled(), CLEAN_UP_MS);
 }

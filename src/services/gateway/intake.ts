@@ -6,11 +6,13 @@ import {
   type Failure,
   type Source,
 } from '../../domain/conversion.ts';
-import { AudiowaveError } from '../../domain/errors.ts';
+import { AudiowaveError, hasCode } from '../../domain/errors.ts';
+import { forget, isForgotten } from '../../domain/forgotten.ts';
 import { mintFileId, type FileId } from '../../domain/ids.ts';
-import { announceOrLeave } from '../../flow/announce.ts';
 import { keepLease, type LeaseKeeper } from '../../flow/lease-keeper.ts';
-import type { FileInfo, FileWriter } from '../../ports/file-store.ts';
+import type { PatientAnnouncer } from '../../flow/patient-announcer.ts';
+import { tryWhileAway } from '../../flow/while-away.ts';
+import type { FileWriter } from '../../ports/file-store.ts';
 import type { Run, RunningWork } from './running-work.ts';
 import type { GatewayDeps, GatewaySettings } from './settings.ts';
 
@@ -18,9 +20,12 @@ export interface IntakeContext {
   readonly deps: GatewayDeps;
   readonly settings: GatewaySettings;
   readonly work: RunningWork;
+  readonly announcer: PatientAnnouncer;
 }
 
-const PUBLISH_DEADLINE_MS = 5_000;
+/** A whole video waits so long for records that are away; then its client may as well send it again. */
+const ENQUEUE_PATIENCE_MS = 8_000;
+const ENQUEUE_EVERY_MS = 500;
 
 /**
  * The way of one video into the store: a record `uploading` or `fetching` under a lease, bytes, then `queued` and its
@@ -32,7 +37,8 @@ export class Intake {
   readonly #run: Run;
   #keeper: LeaseKeeper | undefined;
   #writer: FileWriter | undefined;
-  #phase: 'new' | 'recorded' | 'committed' | 'enqueueing' | 'queued' = 'new';
+  /** `committing`: nobody knows whether the file is whole; `enqueueing`: nor whether the record is queued. */
+  #phase: 'new' | 'recorded' | 'committing' | 'committed' | 'enqueueing' | 'queued' = 'new';
 
   /** `stopped`: see {@link RunningWork.begin}. */
   constructor(context: IntakeContext, stopped: AudiowaveError) {
@@ -56,14 +62,25 @@ export class Intake {
     const now = Date.now();
     const lease = { holder: settings.holder, until: now + settings.leaseMs };
     const conversion = newConversion({ id: this.id, owner, state, name, source, lease, now });
-    await deps.conversions.create(conversion);
+    await this.#create(conversion);
     this.#phase = 'recorded';
-    const terms = { leaseMs: settings.leaseMs, renewMs: settings.leaseMs / 3, outlivesStore: true };
-    this.#keeper = keepLease(deps.conversions, conversion, terms, deps.log);
-    this.#keeper.lost.addEventListener('abort', () => {
-      this.#run.abort(new AudiowaveError('audio.cancelled', 'The upload was cancelled.'));
+    const terms = { leaseMs: settings.leaseMs, renewMs: settings.leaseMs / 3 };
+    const keeper = keepLease(deps.conversions, conversion, terms, deps.log);
+    this.#keeper = keeper;
+    keeper.lost.addEventListener('abort', () => {
+      const reason: unknown = keeper.lost.reason;
+      this.#run.abort(hasCode(reason, 'store.unavailable') ? reason : cancelled());
     });
     return conversion;
+  }
+
+  async #create(conversion: Conversion): Promise<void> {
+    try {
+      await this.#context.deps.conversions.create(conversion);
+    } catch (error) {
+      // The id is this upload's own: its record is there already where a store repeated a write whose answer got lost.
+      if (!hasCode(error, 'conversion.exists')) throw error;
+    }
   }
 
   /** Writes all of `bytes`; they are not visible before {@link enqueue}. */
@@ -75,30 +92,48 @@ export class Intake {
     }
   }
 
-  /** The video is whole: commits its bytes and moves the record to `queued`. `audio.cancelled` where it is not ours any more. */
+  /**
+   * The video is whole: commits its bytes and moves the record to `queued`; outlives a short outage of the records.
+   * `audio.cancelled` where its owner has cancelled it, `store.unavailable` where it was swept.
+   */
   async enqueue(name: string | null): Promise<Conversion> {
     this.signal.throwIfAborted();
-    const info = await this.#commit();
+    if (this.#writer === undefined)
+      throw new AudiowaveError('internal.error', undefined, { detail: 'commit before write' });
+    this.#phase = 'committing';
+    const info = await this.#writer.commit();
+    this.#phase = 'committed';
     await this.#keeper?.stop();
-    const { conversions } = this.#context.deps;
-    const { holder } = this.#context.settings;
     this.#phase = 'enqueueing';
-    const video = { bytes: info.sizeBytes, name };
-    const queued = await conversions.update(this.id, (c) => enqueue(c, holder, video, Date.now()));
+    const queued = await this.#enqueueWhileAway({ bytes: info.sizeBytes, name });
     if (queued === undefined) {
       this.#phase = 'committed';
-      throw new AudiowaveError('audio.cancelled', 'The upload was cancelled.');
+      throw await this.#whyLost();
     }
     this.#phase = 'queued';
     return queued;
   }
 
-  async #commit(): Promise<FileInfo> {
-    if (this.#writer === undefined)
-      throw new AudiowaveError('internal.error', undefined, { detail: 'commit before write' });
-    const info = await this.#writer.commit();
-    this.#phase = 'committed';
-    return info;
+  #enqueueWhileAway(video: { bytes: number; name: string | null }): Promise<Conversion | undefined> {
+    const { deps, settings } = this.#context;
+    const move = (c: Conversion): Conversion | undefined =>
+      // Queued already, where the answer to the same write got lost: nobody else tells the size of this video.
+      c.videoBytes !== null && c.state !== 'cancelled' ? c : enqueue(c, settings.holder, video, Date.now());
+    return tryWhileAway(() => deps.conversions.update(this.id, move), {
+      everyMs: ENQUEUE_EVERY_MS,
+      until: Date.now() + ENQUEUE_PATIENCE_MS,
+      signal: this.signal,
+      onAway: (error) => {
+        deps.log.warn({ err: error, conversionId: this.id }, 'upload not queued; trying again');
+      },
+    });
+  }
+
+  async #whyLost(): Promise<AudiowaveError> {
+    const current = await this.#context.deps.conversions.find(this.id);
+    const isOwners = current?.state === 'cancelled' && !isForgotten(current);
+    const detail = 'the record was swept while the upload ran';
+    return isOwners ? cancelled() : new AudiowaveError('store.unavailable', undefined, { detail });
   }
 
   /**
@@ -116,16 +151,17 @@ export class Intake {
   }
 
   /** Publishes; where the broker does not take it, the record goes on owing it and the sweeper tries again. */
-  async announce(conversion: Conversion, announcement: 'video' | 'failed'): Promise<void> {
-    const { deps, settings } = this.#context;
-    const to = { ...deps, queues: settings.queues };
-    await announceOrLeave(to, conversion, announcement, deps.log, AbortSignal.timeout(PUBLISH_DEADLINE_MS));
+  announce(conversion: Conversion, announcement: 'video' | 'failed'): Promise<void> {
+    return this.#context.announcer.announceOrLeave(conversion, announcement);
   }
 
   async #discardBytes(): Promise<void> {
     await this.#writer?.abort();
-    if (this.#phase === 'committed' || this.#phase === 'enqueueing')
-      await this.#context.deps.videos.remove(this.id);
+    if (this.#mayBeWhole()) await this.#context.deps.videos.remove(this.id);
+  }
+
+  #mayBeWhole(): boolean {
+    return this.#phase === 'committing' || this.#phase === 'committed' || this.#phase === 'enqueueing';
   }
 
   /**
@@ -146,13 +182,15 @@ export class Intake {
 
   async #discardAll(): Promise<void> {
     if (this.#phase === 'new' || this.#phase === 'queued') return;
-    // Nobody knows whether the last write of the record arrived. The record goes first then: it must not stay queued
-    // without its bytes.
-    if (this.#phase === 'enqueueing') {
-      await this.#removeRecord();
+    const { conversions } = this.#context.deps;
+    if (this.#mayBeWhole()) {
+      // The record first: it must not become queued, or stay so, without its bytes, and it goes on naming them.
+      await conversions.update(this.id, (c) => (c.state === 'cancelled' ? undefined : forget(c, Date.now())));
       await this.#discardBytes();
+      // A commit whose answer got lost may still take effect: the sweeper then removes its file with the record.
+      if (this.#phase !== 'committing') await this.#removeRecord();
     } else {
-      await this.#discardBytes();
+      await this.#writer?.abort();
       await this.#removeRecord();
     }
   }
@@ -160,7 +198,8 @@ export class Intake {
   async #removeRecord(): Promise<void> {
     const { conversions } = this.#context.deps;
     const current = await conversions.find(this.id);
-    if (current !== undefined && current.state !== 'cancelled') await conversions.remove(this.id);
+    if (current === undefined) return;
+    if (current.state !== 'cancelled' || isForgotten(current)) await conversions.remove(this.id);
   }
 
   /** Lets go of lease and registry. To be called last, whatever happened. */
@@ -168,4 +207,8 @@ export class Intake {
     await this.#keeper?.stop();
     this.#run.end();
   }
+}
+
+function cancelled(): AudiowaveError {
+  return new AudiowaveError('audio.cancelled', 'The upload was cancelled.');
 }

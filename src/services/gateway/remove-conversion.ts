@@ -1,5 +1,6 @@
 import { cancel, hasEnded, type Conversion } from '../../domain/conversion.ts';
 import { AudiowaveError } from '../../domain/errors.ts';
+import { forget } from '../../domain/forgotten.ts';
 import type { Edge } from './edge.ts';
 
 /**
@@ -29,5 +30,12 @@ async function removeEnded({ deps }: Edge, conversion: Conversion): Promise<void
   if (conversion.mp3Fid !== null) await deps.mp3s.remove(conversion.mp3Fid);
   for (const draft of conversion.drafts) await deps.mp3s.remove(draft);
   await deps.videos.remove(conversion.id);
-  await deps.conversions.remove(conversion.id);
+  if (mayYetLeaveFiles(conversion))
+    await deps.conversions.update(conversion.id, (c) => forget(c, Date.now()));
+  else await deps.conversions.remove(conversion.id);
+}
+
+/** A process that does not know yet that this has ended may make its video or a draft whole. */
+function mayYetLeaveFiles({ state, drafts }: Conversion): boolean {
+  return state === 'cancelled' || drafts.length > 0;
 }

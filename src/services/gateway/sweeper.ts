@@ -1,8 +1,9 @@
-import { randomUUID } from 'node:crypto';
+import { hasCode } from '../../domain/errors.ts';
+import { PatientAnnouncer } from '../../flow/patient-announcer.ts';
 import type { RunningRole } from '../../ports/role.ts';
 import { AnnouncementSweep } from './sweep/announcements.ts';
 import { sweepLeases } from './sweep/leases.ts';
-import { removeDrafts, removePartials, retireMp3s, retireVideos } from './sweep/retention.ts';
+import { removeLeftovers, removePartials, retireMp3s, retireVideos } from './sweep/retention.ts';
 import type { SweepContext, SweeperDeps, SweeperOptions, SweepReport } from './sweep/sweep-context.ts';
 
 export type { SweeperDeps, SweeperOptions, SweepReport } from './sweep/sweep-context.ts';
@@ -43,6 +44,7 @@ export function startSweeper(deps: SweeperDeps, options: SweeperOptions): Sweepe
       clearTimeout(timer);
       sweep.stop();
       await running;
+      await sweep.settled();
     },
   };
 }
@@ -50,14 +52,16 @@ export function startSweeper(deps: SweeperDeps, options: SweeperOptions): Sweepe
 class Sweep {
   readonly #deps: SweeperDeps;
   readonly #options: Required<SweeperOptions>;
-  readonly #holder = `sweeper-${randomUUID()}`;
+  readonly #announcer: PatientAnnouncer;
   readonly #stopping = new AbortController();
   readonly #announcements = new AnnouncementSweep();
   #partialsNotBefore = 0;
+  #leasesNotBefore = 0;
 
   constructor(deps: SweeperDeps, options: SweeperOptions) {
     this.#deps = deps;
-    const defaults = { unpublishedAfterMs: 5_000, abandonedAfterMs: 15_000 };
+    this.#announcer = new PatientAnnouncer(deps, deps.log);
+    const defaults = { unpublishedAfterMs: 5_000, abandonedAfterMs: 15_000, stepMs: 20_000 };
     this.#options = { ...defaults, now: Date.now, ...options };
   }
 
@@ -65,15 +69,25 @@ class Sweep {
     this.#stopping.abort();
   }
 
+  settled(): Promise<void> {
+    return this.#announcer.settled();
+  }
+
   /** Never rejects. */
   async run(): Promise<SweepReport> {
     const report = emptyReport();
-    const context = { deps: this.#deps, options: this.#options, stopping: this.#stopping.signal, report };
-    await this.#step('leases', () => sweepLeases(context, this.#holder));
+    const context: SweepContext = {
+      deps: this.#deps,
+      options: this.#options,
+      announcer: this.#announcer,
+      stopping: this.#stopping.signal,
+      report,
+    };
+    await this.#step('leases', () => this.#judgeLeases(context));
     await this.#step('announcements', () => this.#announcements.run(context));
     await this.#step('videos', () => retireVideos(context));
     await this.#step('mp3s', () => retireMp3s(context));
-    await this.#step('drafts', () => removeDrafts(context));
+    await this.#step('leftovers', () => removeLeftovers(context));
     await this.#step('partial files', () => this.#removePartials(context));
     if (Object.values(report).some((count) => count > 0)) this.#deps.log.info({ ...report }, 'swept');
     return report;
@@ -85,7 +99,15 @@ class Sweep {
       await work();
     } catch (error) {
       this.#deps.log.warn({ err: error, step }, 'sweep not finished');
+      if (hasCode(error, 'store.unavailable')) {
+        this.#leasesNotBefore = this.#options.now() + this.#options.abandonedAfterMs;
+      }
     }
+  }
+
+  /** Not soon after an outage: nobody could renew his lease, and who lives does so before long. */
+  async #judgeLeases(context: SweepContext): Promise<void> {
+    if (this.#options.now() >= this.#leasesNotBefore) await sweepLeases(context);
   }
 
   async #removePartials(context: SweepContext): Promise<void> {

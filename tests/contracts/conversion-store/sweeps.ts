@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { cancel, fail, markPublished, type Conversion } from '../../../src/domain/conversion.ts';
+import { forget } from '../../../src/domain/forgotten.ts';
 import { mintFileId } from '../../../src/domain/ids.ts';
 import type { ConversionStore } from '../../../src/ports/conversion-store.ts';
 import { FAILURE, T0, converting, createAll, enqueued, fresh, ids, ready } from './fixtures.ts';
@@ -84,5 +85,16 @@ export function sweepClauses(clause: Clause, open: OpenStore<ConversionStore>): 
     assert.deepEqual(await store.retentionDue('drafts', T0 + 40, 10), [first, second]);
     await store.update(first.id, (c) => ({ ...c, drafts: [] }));
     assert.deepEqual(ids(await store.retentionDue('drafts', T0 + 40, 10)), [second.id]);
+  });
+
+  clause("a forgotten record is in nobody's list, and retentionDue('drafts') gives it", async (t) => {
+    const { store } = await open(t);
+    const [gone, stays] = [ready(T0 + 10), ready(T0 + 20)];
+    await createAll(store, gone, stays);
+    await store.update(gone.id, (c) => forget(c, T0 + 30));
+    assert.deepEqual(ids((await store.list(gone.owner, { limit: 10 })).conversions), [stays.id]);
+    assert.equal(await store.findOwned(gone.id, gone.owner), undefined);
+    assert.deepEqual(ids(await store.retentionDue('drafts', T0 + 11, 10)), [gone.id]);
+    assert.deepEqual(await store.retentionDue('drafts', T0 + 10, 10), []);
   });
 }

@@ -13,6 +13,8 @@ import {
   send,
   settled,
   storeUpload,
+  storeVideo,
+  type ConverterStage,
 } from '../../support/converter-stage.ts';
 import { eventually } from '../../support/eventually.ts';
 import { encode, failing, ScriptedEngine } from '../../support/scripted-engine.ts';
@@ -20,6 +22,11 @@ import { encode, failing, ScriptedEngine } from '../../support/scripted-engine.t
 const isReady = ({ state }: Conversion): boolean => state === 'ready';
 const isFailed = ({ state }: Conversion): boolean => state === 'failed';
 const away = new AudiowaveError('store.unavailable');
+
+/** How often the end of an attempt could not be written down. */
+function unrecorded({ log }: ConverterStage): number {
+  return log.entries.filter(({ message }) => message.startsWith('end of an attempt not recorded')).length;
+}
 
 test('what can never work fails at once with its sentence, and nothing travels on mp3', async (t) => {
   const engine = new ScriptedEngine(failing(new AudiowaveError('audio.no-sound')));
@@ -103,7 +110,7 @@ test('after the last attempt the conversion has failed, and its message is a dea
   assert.equal(engine.requests.length, 2);
   const dead = await stage.broker.port.deadLetters('video', 10);
   assert.deepEqual(
-    dead.map(({ body, reason }) => [body.video_fid, reason]),
+    dead.map(({ body, reason }) => [body?.video_fid, reason]),
     [[id, 'audio.encoder-failed']],
   );
   assert.equal((await drainQueue(stage, 'audiowave.failed')).length, 1);
@@ -119,10 +126,6 @@ test('a video that is missing fails with a sentence', async (t) => {
     code: 'file.unknown',
     message: 'The video is no longer in the store. Check the id, or upload the file again.',
   });
-
-  const foreign = mintFileId();
-  await send(stage, foreign);
-  assert.equal((await record(stage, foreign, 'failed', isFailed)).source.kind, 'foreign');
 });
 
 test('records away at the beginning: the message waits, and nothing is counted', async (t) => {
@@ -143,20 +146,17 @@ for (const leaseMs of [60_000, 100]) {
   test(`records away during a conversion, ${lease} its lease: nothing is counted`, async (t) => {
     const engine = new ScriptedEngine(async (request) => {
       stage.conversions.breakWith(away);
-      const waits =
-        leaseMs > 1_000 ? Promise.resolve() : eventually('the lease ran out', () => request.signal.aborted);
-      await waits;
+      const until = Date.now() + (leaseMs > 1_000 ? 0 : 2 * leaseMs);
+      await eventually('the lease ran out, where it is short', () => Date.now() >= until);
       return encode(request);
     });
     const stage = await converterStage(t, engine, { maxAttempts: 1, leaseMs });
     const id = await storeUpload(stage);
     await send(stage, id);
-    await eventually('the conversion is paused', () =>
-      stage.log.entries.some(({ message }) => message.startsWith('conversion paused')),
-    );
+    await eventually('its end could not be recorded twice', () => unrecorded(stage) > 1);
     stage.conversions.mend();
     const ready = await record(stage, id, 'ready', isReady);
-    assert.equal(ready.attempts, 1);
+    assert.deepEqual([ready.attempts, engine.requests.length], [1, 1], 'the MP3 is made once');
     assert.equal((await onlyMp3(stage)).id, ready.mp3Fid);
     await settled(stage);
     assert.deepEqual(await stage.broker.port.deadLetters('video', 10), []);
@@ -170,9 +170,7 @@ test('a drain does not wait for records that are away', async (t) => {
   });
   const stage = await converterStage(t, engine, { renewMs: 60_000, leaseMs: 60_000 });
   await send(stage, await storeUpload(stage));
-  await eventually('the conversion is paused', () =>
-    stage.log.entries.some(({ message }) => message.startsWith('conversion paused')),
-  );
+  await eventually('its end could not be recorded', () => unrecorded(stage) > 0);
   const stoppedAt = Date.now();
   await stage.role.stop(0);
   assert.ok(Date.now() - stoppedAt < 5_000);
@@ -253,4 +251,42 @@ test('a malformed message is a dead letter, and the next one is converted', asyn
     bodies,
   );
   for (const { reason } of dead) assert.match(reason, /^broker\.malformed-message: /);
+});
+
+test('a foreign message that names no file, or no address, is a dead letter and leaves no record', async (t) => {
+  const stage = await converterStage(t, new ScriptedEngine());
+  const { port } = stage.broker;
+  const [unknown, stored] = [mintFileId(), await storeVideo(stage)];
+  await port.publish('video', { video_fid: unknown, mp3_fid: null, username: OWNER });
+  await port.publish('video', { video_fid: stored, mp3_fid: null, username: 'nobody' });
+  const id = await storeUpload(stage);
+  await send(stage, id);
+  await record(stage, id, 'ready', isReady);
+  await settled(stage);
+  const reasons = (await port.deadLetters('video', 10)).map(({ reason }) => reason);
+  assert.deepEqual(reasons.sort(), [
+    'broker.malformed-message: /username is no e-mail address',
+    `file.unknown: no video ${unknown} in the store`,
+  ]);
+  for (const fid of [unknown, stored]) assert.equal(await stage.conversions.port.find(fid), undefined);
+  for (const queue of ['mp3', 'audiowave.failed']) {
+    const bodies = await drainQueue(stage, queue);
+    assert.ok(
+      bodies.every(({ video_fid }) => video_fid === id),
+      queue,
+    );
+  }
+
+  // Once the file is there, a replay of the dead letter converts it.
+  const writer = await stage.videos.port.create(unknown);
+  await writer.commit();
+  assert.equal(await port.replay('video'), 2);
+  assert.equal((await record(stage, unknown, 'ready', isReady)).source.kind, 'foreign');
+});
+
+test("an owner that is no address is no reason not to convert a video of one's own record", async (t) => {
+  const stage = await converterStage(t, new ScriptedEngine());
+  const id = await storeUpload(stage, { owner: 'admin' });
+  await send(stage, id, { username: 'admin' });
+  await record(stage, id, 'ready', isReady);
 });

@@ -151,7 +151,7 @@ void test('an upload whose process died goes with its bytes; one that is alive s
   const dead = await record(setup, 'uploading', -1);
   const alive = await record(setup, 'uploading', 60_000);
   assert.equal((await setup.sweeper.runOnce()).removedUploads, 1);
-  assert.equal(await setup.conversions.find(dead.id), undefined);
+  assert.equal(await setup.conversions.findOwned(dead.id, dead.owner), undefined);
   assert.equal(await setup.videos.stat(dead.id), undefined);
   assert.ok(await setup.conversions.find(alive.id));
   assert.ok(await setup.videos.stat(alive.id));
@@ -171,7 +171,7 @@ void test('an uploader that was only slow can not queue what is being swept', as
   };
   await setup.sweeper.runOnce();
   assert.equal(late, undefined);
-  assert.equal(await setup.conversions.find(id), undefined);
+  assert.deepEqual((await setup.conversions.list('ann@example.com', { limit: 10 })).conversions, []);
 });
 
 void test('a fetch whose process died has failed, with a sentence, and its owner is told', async (t) => {
@@ -267,11 +267,14 @@ void test('a step that fails does not keep the others from their work', async (t
 void test('it runs by itself, at once and again, and stops', async (t) => {
   const setup = await open(t, { intervalMs: 10 });
   const first = await record(setup, 'uploading', -1);
-  await eventually('the first is swept', async () => (await setup.conversions.find(first.id)) === undefined);
+  await eventually(
+    'the first is swept',
+    async () => (await setup.conversions.findOwned(first.id, first.owner)) === undefined,
+  );
   const second = await record(setup, 'uploading', -1);
   await eventually(
     'the second is swept',
-    async () => (await setup.conversions.find(second.id)) === undefined,
+    async () => (await setup.conversions.findOwned(second.id, second.owner)) === undefined,
   );
   await setup.sweeper.stop(0);
 });

@@ -1,9 +1,10 @@
 import type { Announcement, Conversion } from '../../../domain/conversion.ts';
-import { hasCode } from '../../../domain/errors.ts';
-import { announce, announceOrLeave } from '../../../flow/announce.ts';
-import { eachDue, type SweepContext } from './sweep-context.ts';
+import { asAudiowaveError, hasCode } from '../../../domain/errors.ts';
+import { announce } from '../../../flow/announce.ts';
+import { eachDue } from './each-due.ts';
+import type { SweepContext } from './sweep-context.ts';
 
-const PUBLISH_DEADLINE_MS = 10_000;
+const PUBLISH_DEADLINE_MS = 5_000;
 const SHORTEST_BACKOFF_MS = 1_000;
 const LONGEST_BACKOFF_MS = 60_000;
 
@@ -20,7 +21,7 @@ export class AnnouncementSweep {
     const before = now - options.unpublishedAfterMs;
     try {
       await eachDue(
-        stopping,
+        context,
         (limit) => deps.conversions.unpublished(before, limit),
         async (conversion) => {
           for (const { announcement, since } of conversion.unpublished) {
@@ -43,20 +44,10 @@ export class AnnouncementSweep {
       context.report.published += 1;
     } catch (error) {
       // No broker ever takes this one; the others must not wait behind it.
-      if (!hasCode(error, 'broker.malformed-message')) throw error;
+      if (!hasCode(error, 'broker.malformed-message')) throw asAudiowaveError(error, 'broker.unavailable');
       context.deps.log.error({ err: error, conversionId: conversion.id, announcement }, 'not publishable');
     }
   }
-}
-
-/** Publishes right after the move that owes it. Where that fails, a later run does it. */
-export async function announceSoon(
-  context: SweepContext,
-  conversion: Conversion,
-  announcement: Announcement,
-): Promise<void> {
-  const { deps } = context;
-  await announceOrLeave(deps, conversion, announcement, deps.log, publishSignal(context));
 }
 
 function publishSignal({ stopping }: SweepContext): AbortSignal {

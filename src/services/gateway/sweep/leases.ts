@@ -5,11 +5,10 @@ import {
   type Conversion,
   type Failure,
 } from '../../../domain/conversion.ts';
-import { AudiowaveError, hasCode } from '../../../domain/errors.ts';
-import { announceSoon } from './announcements.ts';
-import { eachDue, type SweepContext } from './sweep-context.ts';
-
-const TAKEOVER_MS = 60_000;
+import { AudiowaveError } from '../../../domain/errors.ts';
+import { forget } from '../../../domain/forgotten.ts';
+import { eachDue } from './each-due.ts';
+import type { SweepContext } from './sweep-context.ts';
 
 const FETCH_BROKEN_OFF = failureOf(
   new AudiowaveError('import.failed', 'Audiowave was interrupted while it fetched the video.'),
@@ -17,31 +16,18 @@ const FETCH_BROKEN_OFF = failureOf(
 const ABANDONED = failureOf(new AudiowaveError('conversion.abandoned'));
 
 /** Puts right what a process left that died: an upload goes, a fetch has failed, a conversion is tried again or has failed. */
-export async function sweepLeases(context: SweepContext, holder: string): Promise<void> {
-  const { deps, options, stopping } = context;
-  const now = options.now();
+export async function sweepLeases(context: SweepContext): Promise<void> {
+  const now = context.options.now();
   await eachDue(
-    stopping,
-    (limit) => deps.conversions.leaseExpired(now, limit),
-    async (conversion) => {
-      try {
-        await sweepLease(context, conversion, holder, now);
-      } catch (error) {
-        if (hasCode(error, 'store.unavailable')) throw error;
-        deps.log.warn({ err: error, conversionId: conversion.id }, 'not swept');
-      }
-    },
+    context,
+    (limit) => context.deps.conversions.leaseExpired(now, limit),
+    (conversion) => sweepLease(context, conversion, now),
   );
 }
 
-async function sweepLease(
-  context: SweepContext,
-  conversion: Conversion,
-  holder: string,
-  now: number,
-): Promise<void> {
+async function sweepLease(context: SweepContext, conversion: Conversion, now: number): Promise<void> {
   const { state, lease } = conversion;
-  if (state === 'uploading') await removeUpload(context, conversion, holder, now);
+  if (state === 'uploading') await removeUpload(context, conversion, now);
   if (state === 'fetching') await failFetch(context, conversion, now);
   const silentMs = now - (lease?.until ?? now);
   // The broker gives a dead converter's message to another one at once; that has the first go.
@@ -50,21 +36,17 @@ async function sweepLease(
   }
 }
 
-/** Takes the lease first: an uploader that was only slow then finds that the record is not its own, and keeps nothing. */
-async function removeUpload(
-  { deps, report }: SweepContext,
-  { id }: Conversion,
-  holder: string,
-  now: number,
-): Promise<void> {
-  const lease = { holder, until: now + TAKEOVER_MS };
-  const taken = await deps.conversions.update(id, (c) =>
-    c.state === 'uploading' && c.lease !== null && c.lease.until < now ? { ...c, lease } : undefined,
+/**
+ * The record is forgotten first: an uploader that was only slow then finds that it is not its own, and keeps nothing.
+ * Where that uploader makes its file whole and dies before it removes it, the record still names it.
+ */
+async function removeUpload({ deps, report }: SweepContext, { id }: Conversion, now: number): Promise<void> {
+  const gone = await deps.conversions.update(id, (c) =>
+    c.state === 'uploading' && c.lease !== null && c.lease.until < now ? forget(c, now) : undefined,
   );
-  if (taken === undefined) return;
-  await deps.videos.remove(id);
-  await deps.conversions.remove(id);
+  if (gone === undefined) return;
   report.removedUploads += 1;
+  await deps.videos.remove(id);
 }
 
 async function failFetch(context: SweepContext, conversion: Conversion, now: number): Promise<void> {
@@ -82,20 +64,20 @@ async function repairConverting(context: SweepContext, conversion: Conversion, n
   const revived = await deps.conversions.update(conversion.id, (c) => reviveAbandoned(c, now));
   if (revived === undefined) return;
   report.revived += 1;
-  await announceSoon(context, revived, 'video');
+  await context.announcer.announceOrLeave(revived, 'video', context.stopping);
 }
 
 async function failAbandoned(
-  context: SweepContext,
+  { deps, report, announcer, stopping }: SweepContext,
   { id, state }: Conversion,
   failure: Failure,
   now: number,
 ): Promise<Conversion | undefined> {
-  const failed = await context.deps.conversions.update(id, (c) =>
+  const failed = await deps.conversions.update(id, (c) =>
     c.state === state ? fail(c, null, failure, now) : undefined,
   );
   if (failed === undefined) return undefined;
-  context.report.failed += 1;
-  await announceSoon(context, failed, 'failed');
+  report.failed += 1;
+  await announcer.announceOrLeave(failed, 'failed', stopping);
   return failed;
 }

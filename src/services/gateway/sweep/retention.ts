@@ -1,10 +1,14 @@
-import { eachDue, type SweepContext } from './sweep-context.ts';
+import type { Conversion } from '../../../domain/conversion.ts';
+import { isForgotten } from '../../../domain/forgotten.ts';
+import { eachDue } from './each-due.ts';
+import type { SweepContext } from './sweep-context.ts';
 
 /** Removes videos whose conversion ended long enough ago. The file goes first: a crash in between is repeated. */
-export async function retireVideos({ deps, options, stopping, report }: SweepContext): Promise<void> {
+export async function retireVideos(context: SweepContext): Promise<void> {
+  const { deps, options, report } = context;
   const now = options.now();
   await eachDue(
-    stopping,
+    context,
     (limit) => deps.conversions.retentionDue('video', now - options.sourceRetentionMs, limit),
     async ({ id }) => {
       await deps.videos.remove(id);
@@ -15,12 +19,13 @@ export async function retireVideos({ deps, options, stopping, report }: SweepCon
 }
 
 /** The same for MP3s, where they don't stay for ever. */
-export async function retireMp3s({ deps, options, stopping, report }: SweepContext): Promise<void> {
+export async function retireMp3s(context: SweepContext): Promise<void> {
+  const { deps, options, report } = context;
   const { mp3RetentionMs } = options;
   if (mp3RetentionMs === null) return;
   const now = options.now();
   await eachDue(
-    stopping,
+    context,
     (limit) => deps.conversions.retentionDue('mp3', now - mp3RetentionMs, limit),
     async ({ id, mp3Fid }) => {
       if (mp3Fid !== null) await deps.mp3s.remove(mp3Fid);
@@ -30,17 +35,36 @@ export async function retireMp3s({ deps, options, stopping, report }: SweepConte
   );
 }
 
-/** Removes drafts that an attempt nobody has heard of for long may have finished after its conversion had ended. */
-export async function removeDrafts({ deps, options, stopping, report }: SweepContext): Promise<void> {
+/**
+ * Removes what a process that nobody has heard of for long may have made whole after its conversion had ended: drafts,
+ * and, where the conversion is forgotten, its video and the record itself.
+ */
+export async function removeLeftovers(context: SweepContext): Promise<void> {
+  const { deps, options } = context;
   const before = options.now() - options.leftoverAgeMs;
   await eachDue(
-    stopping,
+    context,
     (limit) => deps.conversions.retentionDue('drafts', before, limit),
-    async ({ id, drafts }) => {
-      for (const draft of drafts) if (await deps.mp3s.remove(draft)) report.removedDrafts += 1;
-      await deps.conversions.update(id, (c) => ({ ...c, drafts: [] }));
+    async (conversion) => {
+      await removeDrafts(context, conversion);
+      if (isForgotten(conversion)) await removeForgotten(context, conversion);
+      else await deps.conversions.update(conversion.id, (c) => withoutDrafts(c, conversion.drafts));
     },
   );
+}
+
+async function removeDrafts({ deps, report }: SweepContext, { drafts }: Conversion): Promise<void> {
+  for (const draft of drafts) if (await deps.mp3s.remove(draft)) report.removedDrafts += 1;
+}
+
+async function removeForgotten({ deps }: SweepContext, { id, mp3Fid }: Conversion): Promise<void> {
+  if (mp3Fid !== null) await deps.mp3s.remove(mp3Fid);
+  await deps.videos.remove(id);
+  await deps.conversions.remove(id);
+}
+
+function withoutDrafts(c: Conversion, removed: Conversion['drafts']): Conversion {
+  return { ...c, drafts: c.drafts.filter((draft) => !removed.includes(draft)) };
 }
 
 /** Removes half-written files that nobody writes any more. Whole files without a record are other implementations'. */

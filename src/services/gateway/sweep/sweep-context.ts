@@ -1,5 +1,5 @@
-import type { Conversion } from '../../../domain/conversion.ts';
 import type { QueueNames } from '../../../flow/announce.ts';
+import type { PatientAnnouncer } from '../../../flow/patient-announcer.ts';
 import type { Broker } from '../../../ports/broker.ts';
 import type { ConversionStore } from '../../../ports/conversion-store.ts';
 import type { FileStore } from '../../../ports/file-store.ts';
@@ -25,10 +25,15 @@ export interface SweeperOptions {
   readonly maxAttempts: number;
   /** How long an announcement is left to the one who owes it; 5,000 by default. */
   readonly unpublishedAfterMs?: number;
-  /** How long a converter may be silent after its lease ran out; 15,000 by default. */
+  /**
+   * How long a converter may be silent after its lease ran out, and how long after an outage of the records no lease is
+   * judged, since nobody could renew his; 15,000 by default.
+   */
   readonly abandonedAfterMs?: number;
-  /** The age at which a half-written file, or a draft of an ended conversion, is nobody's. */
+  /** The age at which a half-written file, a draft of an ended conversion, or a forgotten one, is nobody's. */
   readonly leftoverAgeMs: number;
+  /** How long one step of a run may take, so that the others get their turn; 20,000 by default. */
+  readonly stepMs?: number;
   /** The clock; Date.now by default. */
   readonly now?: () => number;
 }
@@ -50,32 +55,9 @@ export interface SweepReport {
 export interface SweepContext {
   readonly deps: SweeperDeps;
   readonly options: Required<SweeperOptions>;
-  /** Aborted by stop(); each step then ends after the record it is at. */
+  readonly announcer: PatientAnnouncer;
+  /** Aborted by stop(); each step then ends after the records it is at. */
   readonly stopping: AbortSignal;
   /** Of the run that runs. */
   readonly report: SweepReport;
-}
-
-const PAGE = 100;
-
-/**
- * Handles each record that `find` gives, page by page, until nothing new comes. Each once: a record that stays due must
- * not hold up the others.
- */
-export async function eachDue(
-  stopping: AbortSignal,
-  find: (limit: number) => Promise<readonly Conversion[]>,
-  handle: (conversion: Conversion) => Promise<void>,
-): Promise<void> {
-  const seen = new Set<string>();
-  for (;;) {
-    const page = await find(seen.size + PAGE);
-    const fresh = page.filter(({ id }) => !seen.has(id));
-    for (const conversion of fresh) {
-      if (stopping.aborted) return;
-      seen.add(conversion.id);
-      await handle(conversion);
-    }
-    if (fresh.length < PAGE) return;
-  }
 }

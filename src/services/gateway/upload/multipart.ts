@@ -110,6 +110,11 @@ export function readOneFile(
     file = stream;
     // Whoever reads the stream gets the error, too; without a listener it would end the process.
     stream.on('error', () => undefined);
+    // Of the same bytes that have ended it: nobody takes it any more.
+    if (isSettled) {
+      stream.resume();
+      return;
+    }
     stream.once('limit', () => {
       settle(new AudiowaveError('upload.too-large'));
     });

@@ -1,13 +1,14 @@
 import type { FastifyRequest } from 'fastify';
 import type { Conversion } from '../../../domain/conversion.ts';
-import { AudiowaveError } from '../../../domain/errors.ts';
+import { AudiowaveError, isAway } from '../../../domain/errors.ts';
 import { Intake, type IntakeContext } from '../intake.ts';
 import { guarded } from './free-space.ts';
 import { readOneFile } from './multipart.ts';
 
 /**
  * Streams the one file of a multipart request into the video store and queues its conversion. Resolves when the bytes
- * are whole and the record is `queued` (its message sent, or owed). Where it rejects, nothing is kept.
+ * are whole and the record is `queued` (its message sent, or owed). Where it rejects, nothing is kept; while a store is
+ * away the client is told at once, and what is left goes afterwards.
  */
 export async function receiveUpload(
   context: IntakeContext,
@@ -28,11 +29,11 @@ export async function receiveUpload(
     });
     const queued = await intake.enqueue(name);
     await intake.announce(queued, 'video');
+    await intake.end();
     return queued;
   } catch (error) {
-    await intake.discard();
+    const discarded = intake.discard().then(() => intake.end());
+    if (!isAway(error)) await discarded;
     throw error;
-  } finally {
-    await intake.end();
   }
 }
