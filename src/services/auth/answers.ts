@@ -1,5 +1,5 @@
 import type { FastifyReply } from 'fastify';
-import { asAudiowaveError, type ErrorCode } from '../../domain/errors.ts';
+import { asAudiowaveError, ERRORS, type ErrorCode } from '../../domain/errors.ts';
 import type { Logger } from '../../ports/logger.ts';
 
 /** Plain text as the family answers it: without a trailing newline, and called HTML (drop-in contract). */
@@ -32,4 +32,38 @@ export function sendError(reply: FastifyReply, error: unknown, log: Logger): Fas
     log.error({ code, detail: detail ?? message, requestId: reply.request.id }, 'auth failed');
   if (retryAfterSeconds !== undefined) void reply.header('retry-after', String(retryAfterSeconds));
   return status === 401 ? sendUnauthorized(reply, 'Basic', body) : sendText(reply, status, body);
+}
+
+const PROBLEM_STATUSES: Partial<Record<ErrorCode, number>> = {
+  'request.malformed': 400,
+  'request.too-large': 413,
+  'auth.registration-closed': 403,
+  'auth.too-many-attempts': 429,
+  'auth.busy': 503,
+  'user.exists': 409,
+  'user.invalid-email': 422,
+  'user.weak-password': 422,
+  'store.unavailable': 503,
+  'store.full': 507,
+};
+
+/** An error as a problem (RFC 9457), of the same form as the gateway's under /api/v1. */
+export function sendProblem(reply: FastifyReply, error: unknown, log: Logger): FastifyReply {
+  const failure = asAudiowaveError(error);
+  const { code, message, detail, retryable, retryAfterSeconds } = failure;
+  const status = PROBLEM_STATUSES[code] ?? 500;
+  const requestId = reply.request.id;
+  if (status >= 500) log.error({ code, detail: detail ?? message, requestId }, 'auth failed');
+  if (retryAfterSeconds !== undefined) void reply.header('retry-after', String(retryAfterSeconds));
+  const problem = {
+    type: `urn:audiowave:error:${code}`,
+    title: ERRORS[code].meaning,
+    status,
+    detail: message,
+    code,
+    retryable,
+    requestId,
+  };
+  // As a string: Fastify would name application/json otherwise.
+  return reply.code(status).type('application/problem+json').send(JSON.stringify(problem));
 }

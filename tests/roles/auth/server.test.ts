@@ -47,7 +47,7 @@ test('a body without a type, whole, in chunks or never sent, is of no matter', a
 
 test('other paths answer 404, wrong methods 405 with Allow', async (t) => {
   const { url } = await runAuth(t);
-  for (const path of ['/', '/logins', '/Login', '/login/', '/api/v1/users']) {
+  for (const path of ['/', '/logins', '/Login', '/login/', '/api/v1/sessions']) {
     const response = await fetch(url + path);
     assert.deepEqual([response.status, await response.text()], [404, 'not found'], path);
   }
@@ -56,6 +56,7 @@ test('other paths answer 404, wrong methods 405 with Allow', async (t) => {
     ['HEAD', '/login?x=1', 'POST'],
     ['DELETE', '/validate', 'POST'],
     ['PUT', '/validate?x', 'POST'],
+    ['GET', '/api/v1/users', 'POST'],
     ['POST', '/healthz', 'GET, HEAD'],
     ['DELETE', '/readyz', 'GET, HEAD'],
   ] as const) {
