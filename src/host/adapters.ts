@@ -28,13 +28,23 @@ const USER_STORES: Schemes<UserStore> = {
     (await import('../adapters/mysql/user-store.ts')).MySqlUserStore.open(url, { log }),
 };
 
+const mongoConversions: Open<ConversionStore> = async (url, { log }) =>
+  (await import('../adapters/mongodb/conversion-store.ts')).MongoConversionStore.open(url, { log });
+
 const CONVERSION_STORES: Schemes<ConversionStore> = {
   sqlite: async (url) =>
     (await import('../adapters/sqlite/conversion-store.ts')).SqliteConversionStore.open(placeOf(url)),
+  mongodb: mongoConversions,
+  'mongodb+srv': mongoConversions,
 };
+
+const gridFs: Open<FileStore> = async (url, { log }) =>
+  (await import('../adapters/mongodb/file-store.ts')).GridFsFileStore.open(url, { log });
 
 const FILE_STORES: Schemes<FileStore> = {
   file: async (url) => (await import('../adapters/disk/file-store.ts')).DiskFileStore.open(placeOf(url)),
+  mongodb: gridFs,
+  'mongodb+srv': gridFs,
 };
 
 const BROKERS: Schemes<Broker> = {

@@ -203,6 +203,7 @@ async function startNotificationRole({
   const { startNotification } = await import('../services/notification/notification.ts');
   const deps = {
     conversions: await ports.conversions(),
+    mp3s: await ports.mp3s(),
     broker: await ports.broker(),
     mailer: await ports.mailer(),
     log,
