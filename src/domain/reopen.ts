@@ -1,0 +1,24 @@
+import type { Conversion } from './conversion.ts';
+
+/**
+ * `failed → queued`, by an operator who has mended what was wrong: as if no converter had begun, and the owner gets
+ * another mail for the new end. Owes its `video` announcement. Undefined where it has not failed, where nobody has it
+ * any more, or where its video was removed.
+ */
+export function reopen(c: Conversion, now: number): Conversion | undefined {
+  // A failure without a reason is one whose owner has removed the record.
+  if (c.state !== 'failed' || c.failure === null || c.videoRemovedAt !== null) return undefined;
+  return {
+    ...c,
+    state: 'queued',
+    failure: null,
+    attempts: 0,
+    progress: null,
+    mail: 'none',
+    mailLease: null,
+    unpublished: [{ announcement: 'video', since: now }],
+    startedAt: null,
+    endedAt: null,
+    updatedAt: now,
+  };
+}
