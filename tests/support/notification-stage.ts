@@ -1,7 +1,9 @@
 import type { TestContext } from 'node:test';
 import { MemoryBroker } from '../../src/adapters/memory/broker.ts';
 import { MemoryConversionStore } from '../../src/adapters/memory/conversion-store.ts';
+import { MemoryFileStore } from '../../src/adapters/memory/file-store.ts';
 import { MemoryMailer } from '../../src/adapters/memory/mailer.ts';
+import { MemoryQueues } from '../../src/adapters/memory/queues.ts';
 import { newConversion, type Conversion } from '../../src/domain/conversion.ts';
 import { mintFileId, type FileId } from '../../src/domain/ids.ts';
 import type { Mail } from '../../src/domain/mail.ts';
@@ -16,10 +18,21 @@ import { recordedLog } from './recorded-log.ts';
 
 export const OWNER = 'ann@example.com';
 export const PUBLIC_URL = 'https://audio.example.com';
+export const NOTIFICATION_OPTIONS: NotificationOptions = {
+  queues: { video: 'video', mp3: 'mp3' },
+  mailFrom: 'noreply@audio.example.com',
+  publicUrl: PUBLIC_URL,
+  linkTtlMs: 7 * 86_400_000,
+  concurrency: 4,
+  pauseMs: 20,
+};
 
 /** Notification on memory adapters. */
 export interface NotificationStage {
+  readonly records: MemoryConversionStore;
   readonly conversions: Breakable<ConversionStore>;
+  readonly mp3s: MemoryFileStore;
+  readonly queues: MemoryQueues;
   readonly broker: MemoryBroker;
   /** Holds what was sent. */
   readonly outbox: MemoryMailer;
@@ -32,28 +45,50 @@ export async function notificationStage(
   t: TestContext,
   options: Partial<NotificationOptions> = {},
 ): Promise<NotificationStage> {
-  const conversions = breakable<ConversionStore>(new MemoryConversionStore());
-  const broker = new MemoryBroker();
-  const outbox = new MemoryMailer();
+  return startOn(t, options, {
+    records: new MemoryConversionStore(),
+    mp3s: new MemoryFileStore(),
+    queues: new MemoryQueues(),
+    outbox: new MemoryMailer(),
+  });
+}
+
+/** Another process on the same stores, queues and mail server. */
+export async function neighbour(
+  t: TestContext,
+  stage: NotificationStage,
+  options: Partial<NotificationOptions> = {},
+): Promise<NotificationStage> {
+  return startOn(t, options, stage);
+}
+
+async function startOn(
+  t: TestContext,
+  options: Partial<NotificationOptions>,
+  { records, mp3s, queues, outbox }: Pick<NotificationStage, 'records' | 'mp3s' | 'queues' | 'outbox'>,
+): Promise<NotificationStage> {
+  const conversions = breakable<ConversionStore>(records);
+  const broker = new MemoryBroker(queues);
   const mailer = breakable<Mailer>(outbox);
   const log = recordedLog();
   const role = await startNotification(
-    { conversions: conversions.port, broker, mailer: mailer.port, log },
-    {
-      queues: { video: 'video', mp3: 'mp3' },
-      mailFrom: 'noreply@audio.example.com',
-      publicUrl: PUBLIC_URL,
-      linkTtlMs: 7 * 86_400_000,
-      concurrency: 4,
-      pauseMs: 20,
-      ...options,
-    },
+    { conversions: conversions.port, mp3s, broker, mailer: mailer.port, log },
+    { ...NOTIFICATION_OPTIONS, ...options },
   );
   t.after(async () => {
     await role.stop(0);
     await broker.close();
   });
-  return { conversions, broker, outbox, mailer, log, role };
+  return { records, conversions, mp3s, queues, broker, outbox, mailer, log, role };
+}
+
+/** Stores an MP3, as a converter of another implementation does; its id. */
+export async function storeForeignMp3({ mp3s }: NotificationStage): Promise<FileId> {
+  const id = mintFileId();
+  const writer = await mp3s.create(id);
+  await writer.write(Buffer.from('an MP3'));
+  await writer.commit();
+  return id;
 }
 
 /** A record that has become `ready`, and whose mail is due. */

@@ -174,7 +174,9 @@ test('what the server says tells whether a mail may pass later', async (t) => {
     // A greeting comes on a new connection only.
     if (step === 'connect') await server.restart();
     server.at(step, { refuse: answer });
-    const { detail } = await failure(mailer.send(MAIL), code);
+    const { detail, retryAfterSeconds } = await failure(mailer.send(MAIL), code);
+    const isOfMail = code === 'mail.unavailable' && (step === 'rcpt' || step === 'data');
+    assert.equal(retryAfterSeconds, isOfMail ? 60 : undefined);
     assert.ok(detail?.includes(answer), `${step} ${answer}: ${String(detail)}`);
     server.at(step, undefined);
   }

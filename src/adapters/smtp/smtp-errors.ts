@@ -22,6 +22,8 @@ interface ClientError {
 
 // RFC 5321, 4.2.2 and RFC 4954, 6: the session is at fault, not the mail.
 const SESSION_CODES = [502, 503, 530, 534, 535, 538];
+// Greylisting, a full mailbox: minutes at least (RFC 5321, 4.5.4.1).
+const MAIL_RETRY_SECONDS = 60;
 const MOST_DETAIL = 400;
 
 /**
@@ -39,10 +41,9 @@ export function explainSmtpError(thrown: unknown, server: string): SmtpFailure {
     if (isForGood(error, code)) {
       return { error: new AudiowaveError('mail.refused', undefined, { detail }), trouble: 'none' };
     }
-    return {
-      error: unavailable(`The mail server ${server} does not take this mail now.`, detail),
-      trouble: 'none',
-    };
+    const message = `The mail server ${server} does not take this mail now.`;
+    const options = { detail, retryAfterSeconds: MAIL_RETRY_SECONDS };
+    return { error: new AudiowaveError('mail.unavailable', message, options), trouble: 'none' };
   }
   if (error.code === 'EAUTH' || error.code === 'ENOAUTH') {
     const message = `The mail server ${server} does not accept the user name or the password: ${answer}`;

@@ -4,7 +4,7 @@ import type { Mail } from '../../domain/mail.ts';
 import type { Link } from './link.ts';
 import { formatBytes, formatDate, formatDuration } from './format.ts';
 
-interface Sender {
+export interface Sender {
   readonly mailFrom: string;
   readonly publicUrl: string;
 }

@@ -1,20 +1,21 @@
-import { settleMail, type Conversion } from '../../domain/conversion.ts';
-import { asAudiowaveError, hasCode, isAway } from '../../domain/errors.ts';
-import type { FileId } from '../../domain/ids.ts';
-import type { Mail } from '../../domain/mail.ts';
+import { AudiowaveError, asAudiowaveError, isAway } from '../../domain/errors.ts';
+import type { Conversion } from '../../domain/conversion.ts';
 import { FAILED_QUEUE } from '../../domain/messages.ts';
 import type { QueueNames } from '../../flow/announce.ts';
 import type { Broker, Consumer, Delivery, Verdict } from '../../ports/broker.ts';
 import type { ConversionStore } from '../../ports/conversion-store.ts';
+import type { FileStore } from '../../ports/file-store.ts';
 import type { Logger } from '../../ports/logger.ts';
 import type { Mailer } from '../../ports/mailer.ts';
 import type { RunningRole } from '../../ports/role.ts';
-import { composeFailureMail, composeReadyMail } from './compose.ts';
-import { MailLinks } from './link.ts';
+import { Pauses } from './pauses.ts';
 import { findFailed, findReady } from './records.ts';
+import { MailSender } from './send-once.ts';
 
 export interface NotificationDeps {
   readonly conversions: ConversionStore;
+  /** Asked only for the MP3s of other implementations' converters. */
+  readonly mp3s: Pick<FileStore, 'stat'>;
   readonly broker: Broker;
   readonly mailer: Mailer;
   readonly log: Logger;
@@ -29,23 +30,30 @@ export interface NotificationOptions {
   readonly linkTtlMs: number;
   /** The most mails under way at the same time. */
   readonly concurrency: number;
-  /** How long to wait before the next try while the mail server or the store is away. */
+  /** The longest wait before the next try while the mail server or the store is away; the first one is a second. */
   readonly pauseMs: number;
+  /** How long the others leave a mail alone that a process has begun to send; a minute where nothing is said. */
+  readonly leaseMs?: number;
 }
 
 const BROKER_ATTEMPTS = 20;
+const FIRST_PAUSE_MS = 1_000;
+const JITTER_MS = 100;
+// Longer than the longest send (45 s over SMTP).
+const LEASE_MS = 60_000;
 
 /** Starts notification: queues `mp3` and `audiowave.failed` → mail. */
 export async function startNotification(
   deps: NotificationDeps,
   options: NotificationOptions,
 ): Promise<RunningRole> {
+  const { leaseMs = LEASE_MS, pauseMs } = options;
+  const noteEveryMs = Math.min(FIRST_PAUSE_MS, pauseMs);
   const context: Context = {
     ...deps,
-    options,
-    links: new MailLinks(deps.conversions, options),
-    underWay: new Set(),
-    sent: new Set(),
+    sender: new MailSender(deps, { ...options, leaseMs, noteEveryMs }),
+    pauses: new Pauses({ firstMs: FIRST_PAUSE_MS, longestMs: pauseMs }),
+    pauseMs,
   };
   const consumers: Consumer[] = [];
   const stop = async (graceMs: number): Promise<void> => {
@@ -71,85 +79,64 @@ function backoffMs(attempt: number): number {
 }
 
 interface Context extends NotificationDeps {
-  readonly options: NotificationOptions;
-  readonly links: MailLinks;
-  /** Conversions whose mail this process sends at the moment: an announcement may come twice at the same time. */
-  readonly underWay: Set<FileId>;
-  /** Conversions whose mail is out, though the store could not note it yet. */
-  readonly sent: Set<FileId>;
+  readonly sender: MailSender;
+  readonly pauses: Pauses;
+  readonly pauseMs: number;
 }
 
 async function handle(context: Context, delivery: Delivery, find: typeof findReady): Promise<Verdict> {
+  let conversion: Conversion | undefined;
   try {
-    const conversion = await find(context.conversions, delivery.body, delivery.messageId);
-    if (conversion?.mail !== 'due') return { kind: 'done' };
-    if (context.underWay.has(conversion.id)) {
-      return { kind: 'retry', reason: 'its mail is under way', delayMs: 1_000, counted: false };
-    }
-    context.underWay.add(conversion.id);
-    try {
-      await notify(context, conversion, delivery.signal);
-    } finally {
-      context.underWay.delete(conversion.id);
-    }
-    return { kind: 'done' };
+    conversion = await find(context, delivery.body, delivery.messageId);
+    const busyUntil =
+      conversion?.mail === 'due' ? await context.sender.send(conversion, delivery.signal) : undefined;
+    context.pauses.forget(delivery.messageId);
+    return busyUntil === undefined ? { kind: 'done' } : waitFor(context, busyUntil);
   } catch (error) {
-    return verdictOf(context, delivery, error);
+    return verdictOf(context, delivery, error, conversion);
   }
 }
 
-async function notify(context: Context, conversion: Conversion, signal: AbortSignal): Promise<void> {
-  const { conversions, links, sent, log } = context;
-  const { id, state } = conversion;
-  const startedAt = Date.now();
-  if (!sent.has(id)) {
-    const mail = await compose(context, conversion);
-    if (mail === undefined) {
-      await conversions.update(id, (current) => settleMail(current, 'none'));
-      log.info({ conversionId: id, state }, 'no mail: the MP3 was removed before');
-      return;
-    }
-    await send(context, conversion, mail, signal);
-    sent.add(id);
-    links.forget(id);
-  }
-  // A process that dies before this line sends the mail once more, with the same Message-ID.
-  await conversions.update(id, (current) => settleMail(current, 'sent'));
-  sent.delete(id);
-  log.info({ conversionId: id, state, durationMs: Date.now() - startedAt }, 'mail sent');
+/** Another process sends the mail, or has died over it. It may give it up before its lease ends, so not only then. */
+function waitFor({ pauseMs }: Context, until: number): Verdict {
+  const delayMs = Math.min(pauseMs, Math.max(0, until - Date.now())) + Math.random() * JITTER_MS;
+  return { kind: 'retry', reason: 'another process sends its mail', delayMs, counted: false };
 }
 
-async function send(
-  { mailer, conversions, links }: Context,
-  { id }: Conversion,
-  mail: Mail,
-  signal: AbortSignal,
-): Promise<void> {
-  try {
-    await mailer.send(mail, { signal });
-  } catch (error) {
-    if (hasCode(error, 'mail.malformed', 'mail.refused')) {
-      links.forget(id);
-      await conversions.update(id, (current) => settleMail(current, 'refused'));
-    }
-    throw error;
-  }
-}
-
-async function compose({ links, options }: Context, conversion: Conversion): Promise<Mail | undefined> {
-  if (conversion.state === 'failed') return composeFailureMail(conversion, options);
-  const link = await links.linkOf(conversion);
-  return link && composeReadyMail(conversion, link, options);
-}
-
-function verdictOf({ log, options }: Context, delivery: Delivery, error: unknown): Verdict {
+async function verdictOf(
+  context: Context,
+  delivery: Delivery,
+  error: unknown,
+  conversion: Conversion | undefined,
+): Promise<Verdict> {
+  const { log, pauses } = context;
+  const { messageId, attempt, signal } = delivery;
   // A drain: what was told to stop has not failed.
-  if (delivery.signal.aborted) return { kind: 'retry', reason: 'stopping', delayMs: 0, counted: false };
+  if (signal.aborted) return { kind: 'retry', reason: 'stopping', delayMs: 0, counted: false };
   const known = asAudiowaveError(error);
-  log.warn({ err: error, code: known.code, messageId: delivery.messageId }, 'mail not sent');
-  if (!known.retryable) return { kind: 'reject', reason: `${known.code}: ${known.detail ?? known.message}` };
+  const write = pauses.has(messageId) ? log.debug : log.warn;
+  write.call(log, { err: error, code: known.code, messageId }, 'mail not sent');
   if (isAway(error)) {
-    return { kind: 'retry', reason: known.code, delayMs: options.pauseMs, counted: false };
+    const pauseMs = Math.max(pauses.next(messageId, Date.now()), 1_000 * (known.retryAfterSeconds ?? 0));
+    return { kind: 'retry', reason: known.code, delayMs: pauseMs, counted: false };
   }
-  return { kind: 'retry', reason: known.code };
+  const reason = `${known.code}: ${known.detail ?? known.message}`;
+  if (known.retryable && attempt < BROKER_ATTEMPTS) return { kind: 'retry', reason };
+  pauses.forget(messageId);
+  return bury(context, conversion, reason);
+}
+
+/** The message becomes a dead letter; its record then owes no mail, so that nothing waits for one for ever. */
+async function bury(
+  { sender }: Context,
+  conversion: Conversion | undefined,
+  reason: string,
+): Promise<Verdict> {
+  try {
+    if (conversion?.mail === 'due') await sender.giveUp(conversion.id);
+  } catch (error) {
+    if (!(error instanceof AudiowaveError)) throw error;
+    return { kind: 'retry', reason: error.code, delayMs: FIRST_PAUSE_MS, counted: false };
+  }
+  return { kind: 'reject', reason };
 }

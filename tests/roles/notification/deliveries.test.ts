@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { newConversion } from '../../../src/domain/conversion.ts';
+import { newConversion, type Conversion } from '../../../src/domain/conversion.ts';
 import { AudiowaveError } from '../../../src/domain/errors.ts';
 import { mintFileId } from '../../../src/domain/ids.ts';
+import { FAILED_QUEUE, type MessageBody } from '../../../src/domain/messages.ts';
 import { announcementId } from '../../../src/flow/announce.ts';
 import { eventually } from '../../support/eventually.ts';
 import {
@@ -13,6 +14,7 @@ import {
   OWNER,
   settled,
   storeFailed,
+  storeForeignMp3,
   storeReady,
   type NotificationStage,
 } from '../../support/notification-stage.ts';
@@ -86,19 +88,26 @@ test('a mail server that is away costs no attempt; the mail is sent once, with o
   assert.deepEqual(await stage.broker.deadLetters('mp3', 10), []);
 });
 
-test('a mail that is refused for good is marked so, and its message is a dead letter', async (t) => {
+test('a mail that is refused for good is marked so, with the reason in the log, and is not tried again', async (t) => {
   const stage = await notificationStage(t);
   stage.outbox.failWith(new AudiowaveError('mail.refused', undefined, { detail: '550 no such user' }));
   const conversions = [await storeReady(stage), await storeFailed(stage)];
   for (const conversion of conversions) await announce(stage, conversion);
   await settled(stage);
-  for (const { id } of conversions) assert.equal((await found(stage, id)).mail, 'refused');
+  stage.outbox.failWith(undefined);
+  for (const conversion of conversions) {
+    assert.equal((await found(stage, conversion.id)).mail, 'refused');
+    await announce(stage, conversion);
+  }
+  await settled(stage);
+  assert.deepEqual(stage.outbox.sent, []);
+  const reasons = stage.log.entries.filter(({ message }) => message === 'mail refused for good');
+  assert.deepEqual(
+    reasons.map(({ fields }) => fields.reason),
+    ['550 no such user', '550 no such user'],
+  );
   for (const queue of ['mp3', 'audiowave.failed']) {
-    const dead = await stage.broker.deadLetters(queue, 10);
-    assert.deepEqual(
-      dead.map(({ reason }) => reason),
-      ['mail.refused: 550 no such user'],
-    );
+    assert.deepEqual(await stage.broker.deadLetters(queue, 10), []);
   }
 });
 
@@ -114,19 +123,64 @@ test('records away before the mail: it waits, and is sent once', async (t) => {
   assert.deepEqual(await stage.broker.deadLetters('mp3', 10), []);
 });
 
-test('records away right after the mail: it is noted later, and not sent again', async (t) => {
-  const stage = await notificationStage(t);
-  const failed = await storeFailed(stage);
+/** Takes the records away in the moment in which a mail is out, and waits until that is noticed. */
+async function sentButNotNoted(stage: NotificationStage, conversion: Conversion): Promise<() => number> {
   const sends = countSends(stage, () => {
     stage.conversions.breakWith(new AudiowaveError('store.unavailable'));
     return Promise.resolve();
   });
-  await announce(stage, failed);
-  await triedInVain(stage);
+  await announce(stage, conversion);
+  await eventually('the mail is out', () =>
+    stage.log.entries.some(({ message }) => message === 'mail sent, and not noted yet; trying again'),
+  );
+  return sends;
+}
+
+test('records away right after the mail: it is held until that is noted, and not sent again', async (t) => {
+  const stage = await notificationStage(t);
+  const failed = await storeFailed(stage);
+  const sends = await sentButNotNoted(stage, failed);
+  assert.deepEqual(await stage.broker.depth(FAILED_QUEUE), { waiting: 0, unacknowledged: 1, dead: 0 });
   stage.conversions.mend();
   await settled(stage);
   assert.equal(sends(), 1);
   assert.equal((await found(stage, failed.id)).mail, 'sent');
+});
+
+test('a mail that is out is not sent again by this process, though its delivery was lost', async (t) => {
+  const stage = await notificationStage(t, { leaseMs: 100 });
+  const failed = await storeFailed(stage);
+  const sends = countSends(stage);
+  let away = true;
+  stage.conversions.intercept('update', (id, change) =>
+    stage.records.update(id, (current) => {
+      const changed = change(current);
+      if (away && changed?.mail === 'sent') throw new AudiowaveError('store.unavailable');
+      return changed;
+    }),
+  );
+  const notNoted = (): number =>
+    stage.log.entries.filter(({ message }) => message === 'mail sent, and not noted yet; trying again')
+      .length;
+  await announce(stage, failed);
+  await eventually('the mail is out', () => notNoted() === 1);
+  await eventually('its lease has run out', async () => {
+    const { mailLease } = await found(stage, failed.id);
+    return mailLease !== null && mailLease.until < Date.now();
+  });
+  // As after a reconnection to the broker: the message comes once more, and the first delivery is still being handled.
+  await announce(stage, failed);
+  await eventually('the second delivery is held, too', () => notNoted() === 2);
+  away = false;
+  await settled(stage);
+  assert.equal(sends(), 1);
+});
+
+test('a drain gives back a mail that is out and could not be noted', async (t) => {
+  const stage = await notificationStage(t);
+  await sentButNotNoted(stage, await storeFailed(stage));
+  await stage.role.stop(0);
+  assert.deepEqual(await stage.broker.depth(FAILED_QUEUE), { waiting: 1, unacknowledged: 0, dead: 0 });
 });
 
 test('a drain hands back what is being sent, uncounted', async (t) => {
@@ -151,12 +205,13 @@ test('a drain hands back what is being sent, uncounted', async (t) => {
 
 test('an mp3 message of another implementation, without a record, makes one that is ready, and a mail', async (t) => {
   const stage = await notificationStage(t);
-  const [id, mp3Fid] = [mintFileId(), mintFileId()];
+  const [id, mp3Fid] = [mintFileId(), await storeForeignMp3(stage)];
   await announce(stage, { id, mp3Fid, owner: 'bob@example.com' });
   await settled(stage);
   const [mail] = stage.outbox.sent;
   assert.equal(mail?.to, 'bob@example.com');
   assert.ok(mail.text.includes(`mp3 file_id: ${mp3Fid} is now ready!`));
+  assert.match(mail.text, /^Size: 6 B$/m);
   const made = await found(stage, id);
   assert.deepEqual(
     [made.state, made.mp3Fid, made.owner, made.source.kind, made.mail, made.links.length],
@@ -181,7 +236,7 @@ test('a converter of another implementation: the queued record of ours becomes r
   const fields = { id, owner: OWNER, state, name: 'talk.mp4', source, lease: null, now };
   const unpublished = [{ announcement: 'video', since: now }] as const;
   await stage.conversions.port.create({ ...newConversion(fields), unpublished });
-  const mp3Fid = mintFileId();
+  const mp3Fid = await storeForeignMp3(stage);
   // The address of the record counts, not that of the message.
   await announce(stage, { id, mp3Fid, owner: 'eve@example.com' });
   await settled(stage);
@@ -199,28 +254,47 @@ test('a message about a conversion that has not ended so, or is gone, sends noth
   await announce(stage, { ...failed, mp3Fid: mintFileId() });
   const ready = await storeReady(stage);
   await announce(stage, { ...ready, mp3Fid: null });
-  await announce(stage, { id: mintFileId(), mp3Fid: null, owner: OWNER });
+  const gone = mintFileId();
+  const body = { video_fid: gone, mp3_fid: null, username: OWNER };
+  await stage.broker.publish(FAILED_QUEUE, body, { messageId: announcementId('failed', gone) });
   const removed = await storeReady(stage, { mp3RemovedAt: Date.now() });
   await announce(stage, removed);
   await settled(stage);
   assert.deepEqual(stage.outbox.sent, []);
   assert.equal((await found(stage, failed.id)).state, 'failed');
   assert.equal((await found(stage, removed.id)).mail, 'none', 'nothing is owed any more');
-  for (const queue of ['mp3', 'audiowave.failed']) {
+  for (const queue of ['mp3', FAILED_QUEUE]) {
     assert.deepEqual(await stage.broker.deadLetters(queue, 10), []);
   }
 });
 
-test('a malformed message is a dead letter, and the next one is handled', async (t) => {
+test('a message that can never become a mail is a dead letter with its reason, and the next one is handled', async (t) => {
   const stage = await notificationStage(t);
-  const bodies = [{}, { video_fid: mintFileId(), mp3_fid: null, username: OWNER }, { video_fid: 1 }];
-  for (const body of bodies) await stage.broker.publish('mp3', body);
+  const [video, mp3] = [mintFileId(), await storeForeignMp3(stage)];
+  const bad: [string, MessageBody, RegExp][] = [
+    ['mp3', {}, /^broker\.malformed-message: /],
+    ['mp3', { video_fid: video, mp3_fid: null, username: OWNER }, /^broker\.malformed-message: /],
+    ['mp3', { video_fid: 1 }, /^broker\.malformed-message: /],
+    ['mp3', { video_fid: video, mp3_fid: mp3, username: 'nobody' }, /^user\.invalid-email: /],
+    ['mp3', { video_fid: video, mp3_fid: mp3, username: 'x'.repeat(1e7) }, /^user\.invalid-email: /],
+    ['mp3', { video_fid: video, mp3_fid: mintFileId(), username: OWNER }, /^file\.unknown: /],
+    [FAILED_QUEUE, { username: OWNER }, /^broker\.malformed-message: /],
+    [FAILED_QUEUE, { video_fid: mintFileId(), username: OWNER }, /^conversion\.unknown: /],
+  ];
+  for (const [queue, body] of bad) await stage.broker.publish(queue, body);
   await mailOf(stage, await storeReady(stage));
+  await mailOf(stage, await storeFailed(stage));
   await settled(stage);
-  const dead = await stage.broker.deadLetters('mp3', 10);
-  assert.deepEqual(
-    dead.map(({ body }) => body),
-    bodies,
-  );
-  for (const { reason } of dead) assert.match(reason, /^broker\.malformed-message: /);
+  const dead = [
+    ...(await stage.broker.deadLetters('mp3', 10)),
+    ...(await stage.broker.deadLetters(FAILED_QUEUE, 10)),
+  ];
+  assert.equal(dead.length, bad.length);
+  for (const [i, [, body, reason]] of bad.entries()) {
+    const letter = dead[i];
+    assert.ok(letter);
+    assert.deepEqual(letter.body, body);
+    assert.match(letter.reason, reason);
+  }
+  assert.equal(await stage.records.find(video), undefined, 'no record was made');
 });

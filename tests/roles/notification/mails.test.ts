@@ -150,7 +150,7 @@ test('an owner who would add headers or recipients gets no mail, and the message
   assert.equal(dead.length, owners.length);
   for (const { reason, body } of dead) {
     assert.match(reason, /^mail\.malformed: /);
-    assert.equal((await found(stage, body.video_fid as never)).mail, 'refused');
+    assert.equal((await found(stage, body?.video_fid as never)).mail, 'refused');
   }
 });
 
