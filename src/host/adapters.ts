@@ -21,11 +21,14 @@ type Schemes<P> = Readonly<Record<string, Open<P>>>;
 
 // Adapters are imported when they are opened, so that a driver nobody needs is never loaded.
 
+const mysql: Open<UserStore> = async (url, { log }) =>
+  (await import('../adapters/mysql/user-store.ts')).MySqlUserStore.open(url, { log });
+
 const USER_STORES: Schemes<UserStore> = {
   sqlite: async (url) =>
     (await import('../adapters/sqlite/user-store.ts')).SqliteUserStore.open(placeOf(url)),
-  mysql: async (url, { log }) =>
-    (await import('../adapters/mysql/user-store.ts')).MySqlUserStore.open(url, { log }),
+  mysql,
+  mariadb: mysql,
 };
 
 const mongoConversions: Open<ConversionStore> = async (url, { log }) =>
@@ -70,7 +73,10 @@ const MAILERS: Schemes<Mailer & Partial<Outbox>> = {
   smtps: smtp,
 };
 
-const AUTH_APIS: Schemes<AuthApi> = {};
+const httpAuth: Open<AuthApi> = async (url, { log }) =>
+  (await import('../adapters/http/auth-api.ts')).HttpAuthApi.open(url, { log });
+
+const AUTH_APIS: Schemes<AuthApi> = { http: httpAuth, https: httpAuth };
 
 /** Which table opens which port, with the setting that names its URL. */
 export const ADAPTERS = {
