@@ -6,6 +6,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   serve: async (args) => (await import('./serve.ts')).serve(args),
   user: async (args) => (await import('./user.ts')).user(args),
   convert: async (args) => (await import('./convert.ts')).convert(args),
+  queues: async (args) => (await import('./queues.ts')).queues(args),
   doctor: async (args) => (await import('./doctor.ts')).doctor(args),
   version: async () => (await import('./version.ts')).version(),
 };
@@ -23,6 +24,13 @@ export const USAGE = `Audiowave turns video into MP3.
   audiowave user list
   audiowave user remove <email>
       Keeps the accounts; works while the server runs.
+
+  audiowave queues
+      Says of each queue how many messages wait, are being worked on, and have ended as dead letters.
+  audiowave queues dead <queue> [--limit <number>]
+  audiowave queues replay <queue> [<message id>]
+  audiowave queues drop <queue> <message id> | --all
+      Shows dead letters, sends them again (a failed conversion starts anew), or forgets them.
 
   audiowave doctor
       Says what was found, what is missing and what to do.

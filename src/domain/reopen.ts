@@ -22,3 +22,10 @@ export function reopen(c: Conversion, now: number): Conversion | undefined {
     updatedAt: now,
   };
 }
+
+/** The mail that was given up is owed again, and with it the announcement that has it sent; undefined where none was. */
+export function oweMailAgain(c: Conversion, now: number): Conversion | undefined {
+  if (c.mail !== 'refused' || (c.state !== 'ready' && c.state !== 'failed')) return undefined;
+  const announcement = c.state === 'ready' ? 'mp3' : 'failed';
+  return { ...c, mail: 'due', mailLease: null, unpublished: [{ announcement, since: now }] };
+}

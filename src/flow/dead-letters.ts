@@ -1,7 +1,7 @@
-import type { Conversion } from '../domain/conversion.ts';
-import { parseFileId } from '../domain/ids.ts';
-import { reopen } from '../domain/reopen.ts';
-import type { Broker, DeadLetter } from '../ports/broker.ts';
+import { markPublished, type Announcement, type Conversion } from '../domain/conversion.ts';
+import { parseFileId, type FileId } from '../domain/ids.ts';
+import { oweMailAgain, reopen } from '../domain/reopen.ts';
+import type { Broker } from '../ports/broker.ts';
 import type { ConversionStore } from '../ports/conversion-store.ts';
 import type { FileStore } from '../ports/file-store.ts';
 
@@ -10,6 +10,12 @@ export interface ReplayDeps {
   readonly broker: Broker;
   readonly conversions: ConversionStore;
   readonly videos: Pick<FileStore, 'stat'>;
+}
+
+/** A queue by what is announced on it. */
+export interface AnnouncementQueue {
+  readonly name: string;
+  readonly announcement: Announcement;
 }
 
 export interface Replayed {
@@ -23,37 +29,49 @@ export interface Replayed {
 const MOST = 10_000;
 
 /**
- * Sends dead letters of the `video` queue again, those of `messageId` or all. A conversion that has failed is reopened
- * first, else its message would only repeat the failure; one whose video is gone stays a dead letter. A crash in between
- * leaves a reopened conversion that owes its message, which the sweeper then publishes.
+ * Sends dead letters of a queue again, those of `messageId` or all. Their records are made ready for them first, else
+ * nothing would come of it: on `video` a conversion that has failed is reopened, on the other two a mail that was given
+ * up is owed again. What there is no sense in sending stays a dead letter. A crash in between leaves a record that owes
+ * its message, which the sweeper then publishes.
  */
-export async function replayVideos(deps: ReplayDeps, queue: string, messageId?: string): Promise<Replayed> {
-  const letters = await deps.broker.deadLetters(queue, MOST);
-  const meant = letters.filter((letter) => messageId === undefined || letter.messageId === messageId);
-  const refused: Replayed['refused'][number][] = [];
-  const good = new Set<string>();
-  for (const letter of meant) {
-    const reason = await prepare(deps, letter);
-    if (reason === undefined) good.add(letter.messageId);
-    else refused.push({ messageId: letter.messageId, reason });
+export async function replayDeadLetters(
+  deps: ReplayDeps,
+  queue: AnnouncementQueue,
+  messageId?: string,
+): Promise<Replayed> {
+  const letters = await deps.broker.deadLetters(queue.name, MOST);
+  const refused = new Map<string, string>();
+  const good = new Map<string, FileId>();
+  for (const letter of letters) {
+    if (messageId !== undefined && letter.messageId !== messageId) continue;
+    const id = parseFileId(letter.body?.video_fid);
+    const reason = id === undefined ? 'it names no video' : await prepare(deps, queue, id);
+    if (id === undefined || reason !== undefined) refused.set(letter.messageId, reason ?? '');
+    else good.set(letter.messageId, id);
   }
-  for (const { messageId: id } of refused) good.delete(id);
   let replayed = 0;
-  for (const id of good) replayed += await deps.broker.replay(queue, id);
-  return { replayed, refused };
+  for (const [letterId, id] of good) {
+    if (refused.has(letterId)) continue;
+    replayed += await deps.broker.replay(queue.name, letterId);
+    await deps.conversions.update(id, (current) => markPublished(current, queue.announcement));
+  }
+  return { replayed, refused: [...refused].map(([letterId, reason]) => ({ messageId: letterId, reason })) };
 }
 
-/** Makes the record of a letter ready for it; why there is no sense in sending it again, where there is none. */
+/** Makes the record ready for its message; why there is no sense in sending that again, where there is none. */
 async function prepare(
   { conversions, videos }: ReplayDeps,
-  { body }: DeadLetter,
+  { announcement }: AnnouncementQueue,
+  id: FileId,
 ): Promise<string | undefined> {
-  const id = parseFileId(body?.video_fid);
-  if (id === undefined) return 'it names no video';
+  const now = Date.now();
+  if (announcement !== 'video') {
+    await conversions.update(id, (current) => oweMailAgain(current, now));
+    return undefined;
+  }
   if ((await videos.stat(id)) === undefined) return 'its video is gone';
-  const reopened = await conversions.update(id, (current) => reopen(current, Date.now()));
-  if (reopened !== undefined) return undefined;
-  return refusalOf(await conversions.find(id));
+  const reopened = await conversions.update(id, (current) => reopen(current, now));
+  return reopened === undefined ? refusalOf(await conversions.find(id)) : undefined;
 }
 
 function refusalOf(conversion: Conversion | undefined): string | undefined {

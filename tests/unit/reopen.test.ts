@@ -9,7 +9,7 @@ import {
 } from '../../src/domain/conversion.ts';
 import { forget } from '../../src/domain/forgotten.ts';
 import { mintFileId } from '../../src/domain/ids.ts';
-import { reopen } from '../../src/domain/reopen.ts';
+import { oweMailAgain, reopen } from '../../src/domain/reopen.ts';
 
 const NOW = 1_000_000;
 
@@ -64,4 +64,14 @@ test('nothing else is reopened: no other state, none without its video, none tha
   assert.equal(reopen(failed({ videoRemovedAt: 4 }), NOW), undefined);
   const forgotten = forget(failed(), NOW);
   assert.equal(forgotten && reopen(forgotten, NOW), undefined);
+});
+
+test('a mail that was given up is owed again with its announcement, and no other', () => {
+  const owed = oweMailAgain(failed({ mail: 'refused' }), NOW);
+  assert.deepEqual([owed?.mail, owed?.unpublished], ['due', [{ announcement: 'failed', since: NOW }]]);
+  const ready = oweMailAgain(failed({ state: 'ready', mail: 'refused' }), NOW);
+  assert.deepEqual(ready?.unpublished, [{ announcement: 'mp3', since: NOW }]);
+  for (const mail of ['none', 'due', 'sent'] as const)
+    assert.equal(oweMailAgain(failed({ mail }), NOW), undefined);
+  assert.equal(oweMailAgain(failed({ state: 'cancelled', mail: 'refused' }), NOW), undefined);
 });
