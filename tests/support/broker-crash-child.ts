@@ -1,10 +1,15 @@
+import { RabbitMqBroker } from '../../src/adapters/rabbitmq/broker.ts';
 import { SqliteBroker, type SqliteBrokerOptions } from '../../src/adapters/sqlite/broker.ts';
-import type { Verdict } from '../../src/ports/broker.ts';
+import type { Broker, Verdict } from '../../src/ports/broker.ts';
 import type { ChildCommand, ChildReport } from './broker-process.ts';
+import { recordedLog } from './recorded-log.ts';
 
-const [path, options] = process.argv.slice(2);
-if (path === undefined || options === undefined) throw new Error('usage: broker-crash-child.ts PATH OPTIONS');
-const broker = SqliteBroker.open(path, JSON.parse(options) as SqliteBrokerOptions);
+const [place, options] = process.argv.slice(2);
+if (place === undefined || options === undefined)
+  throw new Error('usage: broker-crash-child.ts PLACE OPTIONS');
+const broker: Broker = place.startsWith('amqp:')
+  ? await RabbitMqBroker.open(place, { log: recordedLog() })
+  : SqliteBroker.open(place, JSON.parse(options) as SqliteBrokerOptions);
 const waiting: ((verdict: Verdict) => void)[] = [];
 
 function say(report: ChildReport): void {

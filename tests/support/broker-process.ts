@@ -22,22 +22,22 @@ export type ChildReport =
   | ({ readonly said: 'taken' } & ChildTaken)
   | { readonly said: 'failed'; readonly message: string };
 
-/** A real process that uses the broker of a file, and can be killed or halted. */
+/** A real process that uses the broker of a file or a server, and can be killed or halted. */
 export class BrokerProcess {
   readonly child: ChildProcess;
   readonly #reports: ChildReport[] = [];
   readonly #exit: Promise<unknown>;
 
-  private constructor(path: string, options: SqliteBrokerOptions) {
+  private constructor(place: string, options: SqliteBrokerOptions) {
     const script = new URL('broker-crash-child.ts', import.meta.url);
-    this.child = fork(script, [path, JSON.stringify(options)], { execArgv: [] });
+    this.child = fork(script, [place, JSON.stringify(options)], { execArgv: [] });
     this.#exit = once(this.child, 'exit');
     this.child.on('message', (report) => this.#reports.push(report as ChildReport));
   }
 
-  /** The caller kills it, unless it ends by itself. */
-  static async start(path: string, options: SqliteBrokerOptions = {}): Promise<BrokerProcess> {
-    const process = new BrokerProcess(path, options);
+  /** `place` is a file or an amqp: URL. The caller kills it, unless it ends by itself. */
+  static async start(place: string, options: SqliteBrokerOptions = {}): Promise<BrokerProcess> {
+    const process = new BrokerProcess(place, options);
     try {
       await process.hears('ready');
       return process;

@@ -4,13 +4,23 @@ import { hasCode } from '../../../src/domain/errors.ts';
 import type { Broker } from '../../../src/ports/broker.ts';
 import { eventually } from '../../support/eventually.ts';
 import { Inbox } from '../../support/inbox.ts';
-import { consuming, DONE, NOTHING, publishMany, QUEUE, untilDepth, type Promised } from './subject.ts';
+import {
+  consuming,
+  depthOf,
+  DONE,
+  NOTHING,
+  publishMany,
+  QUEUE,
+  untilDepth,
+  type BrokerSubject,
+  type Promised,
+} from './subject.ts';
 
 export function publishing(promise: Promised): void {
   promise('a message is stored when publish resolves: another instance has it', async (subject) => {
     const [publisher, other] = [await subject.open(), await subject.open()];
     await publisher.publish(QUEUE, { a: 1 });
-    assert.deepEqual(await other.depth(QUEUE), { ...NOTHING, waiting: 1 });
+    assert.deepEqual(await depthOf(subject, other), { ...NOTHING, waiting: 1 });
   });
 
   promise('a message outlives its publisher, killed when publish has resolved', async (subject) => {
@@ -67,7 +77,7 @@ export function publishing(promise: Promised): void {
   promise('a publish that is aborted before it begins stores nothing', async (subject) => {
     const broker = await subject.open();
     await assert.rejects(broker.publish(QUEUE, {}, { signal: AbortSignal.abort() }), { name: 'AbortError' });
-    assert.deepEqual(await broker.depth(QUEUE), NOTHING);
+    assert.deepEqual(await depthOf(subject, broker), NOTHING);
   });
 
   promise('a body that is no JSON is refused for good', async (subject) => {
@@ -75,7 +85,7 @@ export function publishing(promise: Promised): void {
     await assert.rejects(broker.publish(QUEUE, { n: 1n }), (error) =>
       hasCode(error, 'broker.malformed-message'),
     );
-    assert.deepEqual(await broker.depth(QUEUE), NOTHING);
+    assert.deepEqual(await depthOf(subject, broker), NOTHING);
   });
 
   promise('a consumer that waits is woken by a publish of this and of another process', async (subject) => {
@@ -95,7 +105,7 @@ export function sharing(promise: Promised): void {
     const broker = await subject.open();
     await broker.publish(QUEUE, {});
     await broker.consume(QUEUE, consuming(), () => Promise.resolve(DONE));
-    await untilDepth(broker, NOTHING);
+    await untilDepth(subject, broker, NOTHING);
   });
 
   promise('those that wait longest come first', async (subject) => {
@@ -106,7 +116,7 @@ export function sharing(promise: Promised): void {
       seen.push(messageId);
       return Promise.resolve(DONE);
     });
-    await untilDepth(broker, NOTHING);
+    await untilDepth(subject, broker, NOTHING);
     assert.deepEqual(seen, ids);
   });
 
@@ -124,12 +134,12 @@ export function sharing(promise: Promised): void {
 
   promise('each message goes to one of two consumers of a broker', async (subject) => {
     const broker = await subject.open();
-    await eachOnce(broker, [broker, broker]);
+    await eachOnce(subject, broker, [broker, broker]);
   });
 
   promise('each message goes to one of the consumers of two instances', async (subject) => {
     const [first, second] = [await subject.open(), await subject.open()];
-    await eachOnce(first, [first, second]);
+    await eachOnce(subject, first, [first, second]);
   });
 
   promise(
@@ -147,21 +157,18 @@ export function sharing(promise: Promised): void {
           return DONE;
         });
       }
-      await eventually(
-        'all are done',
-        async () => {
-          assert.deepEqual(await first.depth(QUEUE), NOTHING);
-          return true;
-        },
-        90_000,
-      );
+      await untilDepth(subject, first, NOTHING, 90_000);
       assert.deepEqual(seen.flat().sort(), ids.sort());
       for (const mine of seen) assert.ok(mine.length >= 200, `a consumer had ${String(mine.length)} only`);
     },
   );
 }
 
-async function eachOnce(publisher: Broker, consumers: readonly Broker[]): Promise<void> {
+async function eachOnce(
+  subject: BrokerSubject,
+  publisher: Broker,
+  consumers: readonly Broker[],
+): Promise<void> {
   const seen: string[] = [];
   for (const broker of consumers) {
     await broker.consume(QUEUE, consuming({ prefetch: 3 }), async ({ messageId, attempt }) => {
@@ -172,7 +179,7 @@ async function eachOnce(publisher: Broker, consumers: readonly Broker[]): Promis
     });
   }
   const ids = await publishMany(publisher, 100);
-  await untilDepth(publisher, NOTHING);
+  await untilDepth(subject, publisher, NOTHING);
   assert.deepEqual(seen.sort(), ids.sort());
 }
 
@@ -190,7 +197,7 @@ export function limiting(promise: Promised): void {
       running--;
       return DONE;
     });
-    await untilDepth(broker, NOTHING);
+    await untilDepth(subject, broker, NOTHING);
     assert.equal(most, 4);
   });
 
@@ -202,6 +209,6 @@ export function limiting(promise: Promised): void {
     await inbox.next();
     (await inbox.next()).answer(DONE);
     await inbox.next();
-    assert.deepEqual(await broker.depth(QUEUE), { waiting: 3, unacknowledged: 2, dead: 0 });
+    assert.deepEqual(await depthOf(subject, broker), { waiting: 3, unacknowledged: 2, dead: 0 });
   });
 }

@@ -4,6 +4,7 @@ import { hasCode } from '../../../src/domain/errors.ts';
 import { Inbox } from '../../support/inbox.ts';
 import {
   consuming,
+  depthOf,
   DONE,
   NOTHING,
   publishMany,
@@ -25,12 +26,12 @@ export function stopping(promise: Promised): void {
     // Somebody else comes, gets the rest, and ends with it: all that time the first one neither takes nor stops.
     await second.consume(QUEUE, consuming(), staying.handler);
     (await staying.next()).answer(DONE);
-    await untilDepth(second, { ...NOTHING, unacknowledged: 1 });
+    await untilDepth(subject, second, { unacknowledged: 1 });
     assert.equal(stopped, false);
     assert.equal(running.signal.aborted, false);
     running.answer(DONE);
     await stop;
-    await untilDepth(second, NOTHING);
+    await untilDepth(subject, second, NOTHING);
     assert.equal(leaving.letters.length, 1);
   });
 
@@ -44,18 +45,20 @@ export function stopping(promise: Promised): void {
     const other = new Inbox();
     await broker.consume(QUEUE, consuming(), other.handler);
     (await other.next()).answer(DONE);
-    await untilDepth(broker, NOTHING);
+    await untilDepth(subject, broker, NOTHING);
     assert.equal(inbox.letters.length, 0);
   });
 
   promise('stop() tells a handler whose time is over, and heeds its verdict', async (subject) => {
     const broker = await subject.open();
     await broker.publish(QUEUE, {});
+    const { promise: begun, resolve: begin } = Promise.withResolvers<undefined>();
     const consumer = await broker.consume(QUEUE, consuming(), async ({ signal }) => {
+      begin(undefined);
       await aborted(signal);
       return { kind: 'reject', reason: 'in time' };
     });
-    await untilDepth(broker, { ...NOTHING, unacknowledged: 1 });
+    await begun;
     await consumer.stop(20);
     const [dead] = await untilDead(broker, 1);
     assert.equal(dead?.reason, 'in time');
@@ -64,11 +67,13 @@ export function stopping(promise: Promised): void {
   promise('a handler that throws because it was told to stop has used no attempt', async (subject) => {
     const broker = await subject.open();
     await broker.publish(QUEUE, {});
+    const { promise: begun, resolve: begin } = Promise.withResolvers<undefined>();
     const consumer = await broker.consume(QUEUE, consuming({ maxAttempts: 1 }), async ({ signal }) => {
+      begin(undefined);
       await aborted(signal);
       throw new Error('aborted');
     });
-    await untilDepth(broker, { ...NOTHING, unacknowledged: 1 });
+    await begun;
     await consumer.stop(20);
     const inbox = new Inbox();
     await broker.consume(QUEUE, consuming(), inbox.handler);
@@ -94,7 +99,7 @@ export function stopping(promise: Promised): void {
       late.answer({ kind: 'reject', reason: 'too late' });
       await nextTurn();
       again.answer(DONE);
-      await untilDepth(broker, NOTHING);
+      await untilDepth(subject, broker, NOTHING);
     },
   );
 
@@ -108,7 +113,7 @@ export function stopping(promise: Promised): void {
     await broker.close();
     await stop;
     const after = await subject.open();
-    assert.deepEqual(await after.depth(QUEUE), { ...NOTHING, waiting: 1 });
+    assert.deepEqual(await depthOf(subject, after), { ...NOTHING, waiting: 1 });
   });
 }
 
@@ -123,7 +128,7 @@ export function lasting(promise: Promised): void {
     await between.publish(QUEUE, { n: 2 }, { messageId: 'waiting' });
     await between.close();
     const after = await subject.open();
-    assert.deepEqual(await after.depth(QUEUE), { waiting: 1, unacknowledged: 0, dead: 1 });
+    assert.deepEqual(await depthOf(subject, after), { ...NOTHING, waiting: 1, dead: 1 });
     assert.equal((await after.deadLetters(QUEUE, 10))[0]?.messageId, 'dead');
     const inbox = new Inbox();
     await after.consume(QUEUE, consuming(), inbox.handler);
@@ -138,7 +143,7 @@ export function lasting(promise: Promised): void {
     await before.consume(QUEUE, consuming(), first.handler);
     (await first.next()).answer({ kind: 'retry', reason: 'later', delayMs: 1_000 });
     const failedAt = Date.now();
-    await untilDepth(before, { ...NOTHING, waiting: 1 });
+    await untilDepth(subject, before, { waiting: 1 });
     await before.close();
     const inbox = new Inbox();
     await (await subject.open()).consume(QUEUE, consuming(), inbox.handler);
@@ -151,16 +156,16 @@ export function lasting(promise: Promised): void {
 export function answering(promise: Promised): void {
   promise('depth() counts the waiting, the delayed, the held and the dead', async (subject) => {
     const broker = await subject.open();
-    assert.deepEqual(await broker.depth(QUEUE), NOTHING);
+    assert.deepEqual(await depthOf(subject, broker), NOTHING);
     await publishMany(broker, 5);
-    assert.deepEqual(await broker.depth(QUEUE), { ...NOTHING, waiting: 5 });
+    assert.deepEqual(await depthOf(subject, broker), { ...NOTHING, waiting: 5 });
     const inbox = new Inbox();
     await broker.consume(QUEUE, consuming({ prefetch: 2 }), inbox.handler);
     (await inbox.next()).answer({ kind: 'reject', reason: 'no' });
     (await inbox.next()).answer({ kind: 'retry', reason: 'later', delayMs: 3_600_000 });
     await inbox.next();
     await inbox.next();
-    await untilDepth(broker, { waiting: 2, unacknowledged: 2, dead: 1 });
+    await untilDepth(subject, broker, { waiting: 2, unacknowledged: 2, dead: 1 });
   });
 
   promise('a broker that answers passes its check; a closed one refuses everything', async (subject) => {

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -27,8 +27,12 @@ export interface RabbitMqServer extends TestServer {
   freshUrl(): Promise<string>;
   /** One call of the management interface: `manage('DELETE', '/queues/%2F/video')`. Fails where the status is no 2xx. */
   manage(method: string, path: string, body?: unknown): Promise<unknown>;
-  /** One run of rabbitmqctl against this node, 1–2 s; what it printed. */
+  /** One run of rabbitmqctl against this node, half a second; what it printed. */
   control(...args: string[]): Promise<string>;
+  /** Has the node evaluate an Erlang expression, which takes a few milliseconds; what came out, as Erlang prints it. */
+  evaluate(expression: string): Promise<string>;
+  /** How many messages of a queue are with consumers: exact, unlike the statistics. `url` as freshUrl() gave it. */
+  unacknowledged(url: string, queue: string): Promise<number>;
 }
 
 interface Node {
@@ -71,6 +75,18 @@ export async function startRabbitMq(options: RabbitMqOptions = {}): Promise<Rabb
     await portMapper.kill();
     await rm(node.home, { recursive: true, force: true });
   };
+  const evaluate = async (expression: string): Promise<string> => {
+    const cookie = await readFile(join(node.home, '.erlang.cookie'), 'utf8');
+    const call = run('erl_call', ['-sname', node.name, '-c', cookie, '-e'], {
+      env: { ...process.env, ...node.env },
+      timeout: 30_000,
+    });
+    call.child.stdin?.end(`${expression}.\n`);
+    const { stdout } = await call;
+    const value = /^\{ok, ?([^]*)\}\s*$/.exec(stdout)?.[1];
+    if (value === undefined) throw new Error(`The node could not evaluate ${expression}: ${stdout}`);
+    return value;
+  };
   try {
     await portMapper.start();
     await server.start();
@@ -97,6 +113,11 @@ export async function startRabbitMq(options: RabbitMqOptions = {}): Promise<Rabb
         env: { ...process.env, ...node.env },
       });
       return stdout;
+    },
+    evaluate,
+    unacknowledged: async (url, queue) => {
+      const vhost = new URL(url).pathname.slice(1) || '/';
+      return Number(await evaluate(countUnacknowledged(vhost, queue)));
     },
     freshUrl: async () => {
       const vhost = `test-${randomBytes(6).toString('hex')}`;
@@ -163,4 +184,18 @@ async function callManagement(node: Node, method: string, path: string, body?: u
   const text = await response.text();
   if (!response.ok) throw new Error(`${method} ${path}: ${String(response.status)} ${text}`);
   return text === '' ? undefined : JSON.parse(text);
+}
+
+/** A quorum queue's own state machine knows; a classic queue is asked itself. -1 where there is no such queue. */
+function countUnacknowledged(vhost: string, queue: string): string {
+  return `case rabbit_amqqueue:lookup(rabbit_misc:r(<<"${vhost}">>, queue, <<"${queue}">>)) of
+    {ok, Q} ->
+      case amqqueue:get_type(Q) of
+        rabbit_quorum_queue ->
+          {ok, {_, Held}, _} = ra:leader_query(amqqueue:get_pid(Q), fun rabbit_fifo:query_messages_checked_out/1),
+          Held;
+        _ -> [{_, Held}] = rabbit_amqqueue:info(Q, [messages_unacknowledged]), Held
+      end;
+    _ -> -1
+  end`;
 }

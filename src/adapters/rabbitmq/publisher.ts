@@ -1,0 +1,111 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Channel } from 'rabbitmq-client';
+import { AudiowaveError, hasCode } from '../../domain/errors.ts';
+import { PUBLICATION, type Outgoing } from './envelope.ts';
+import type { Link } from './link.ts';
+import { hasAmqpCode, Queues, type QueueSpec } from './queues.ts';
+import { orAborted, pause } from './waiting.ts';
+
+const RETRY_PAUSE_MS = 200;
+
+/** A channel in confirm mode, and the publishes on it that came back. */
+interface ConfirmChannel {
+  readonly channel: Channel;
+  readonly returned: Set<unknown>;
+}
+
+/** Publishes so that what it says is stored is stored. */
+export class Publisher {
+  readonly #link: Link;
+  readonly #queues: Queues;
+  #opening: Promise<ConfirmChannel> | undefined;
+  #publications = 0;
+
+  constructor(link: Link) {
+    this.#link = link;
+    this.#queues = new Queues(link);
+  }
+
+  /**
+   * Resolves when the queue has the message on disk. Tries again until `signal` aborts, so a message may be there twice
+   * where the connection broke in between; then `broker.unavailable`. `broker.malformed-message` where no try can help.
+   */
+  async send(queue: QueueSpec, message: Outgoing, signal: AbortSignal): Promise<void> {
+    let cause: unknown;
+    while (!signal.aborted) {
+      try {
+        await this.#link.publishable(signal);
+        await this.#queues.ensure(queue, signal);
+        if (await this.#publish(queue.name, message, signal)) return;
+        // Deleted by hand since we looked.
+        this.#queues.forget(queue.name);
+      } catch (error) {
+        if (isFinal(error)) {
+          throw new AudiowaveError('broker.malformed-message', undefined, {
+            cause: error,
+            detail: error.message,
+          });
+        }
+        if (hasCode(error, 'broker.unavailable')) throw error;
+        // What the end of the time says of itself is no cause.
+        if (error !== signal.reason) cause = error;
+        await pause(RETRY_PAUSE_MS, signal);
+      }
+    }
+    throw this.#link.unavailable(cause);
+  }
+
+  /** True where the message is stored, false where there is no such queue. */
+  async #publish(queue: string, { body, properties }: Outgoing, signal: AbortSignal): Promise<boolean> {
+    const { channel, returned } = await this.#channel(signal);
+    const publication = ++this.#publications;
+    const envelope = {
+      ...properties,
+      headers: { ...properties.headers, [PUBLICATION]: publication },
+      routingKey: queue,
+      mandatory: true,
+      durable: true,
+    };
+    await orAborted(channel.basicPublish(envelope, body), signal);
+    // The broker tells of a return before it confirms, the client one turn after.
+    await nextTurn();
+    return !returned.delete(publication);
+  }
+
+  async #channel(signal: AbortSignal): Promise<ConfirmChannel> {
+    for (;;) {
+      const opening = (this.#opening ??= this.#open(signal));
+      try {
+        const opened = await opening;
+        if (opened.channel.active) return opened;
+      } finally {
+        if (this.#opening === opening && !(await isActive(opening))) this.#opening = undefined;
+      }
+    }
+  }
+
+  async #open(signal: AbortSignal): Promise<ConfirmChannel> {
+    const channel = await this.#link.channel(signal);
+    const returned = new Set<unknown>();
+    channel.on('basic.return', ({ headers }) => returned.add(headers?.[PUBLICATION] as unknown));
+    await orAborted(channel.confirmSelect(), signal);
+    return { channel, returned };
+  }
+}
+
+async function isActive(opening: Promise<ConfirmChannel>): Promise<boolean> {
+  return opening.then(
+    ({ channel }) => channel.active,
+    () => false,
+  );
+}
+
+/** Headers or a body that this broker never takes. */
+function isFinal(error: unknown): error is Error {
+  if (hasAmqpCode(error, 'CODEC') || error instanceof TypeError || error instanceof RangeError) return true;
+  return (
+    hasAmqpCode(error, 'PRECONDITION_FAILED') &&
+    error instanceof Error &&
+    error.message.includes('larger than')
+  );
+}
