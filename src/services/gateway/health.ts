@@ -12,6 +12,7 @@ export function addHealthRoutes(app: App, { deps }: Edge): void {
     url: '/readyz',
     handler: async (_request, reply) => {
       const { ready, checks } = await deps.readiness();
+      if (!ready) reply.header('retry-after', '5');
       return reply
         .code(ready ? 200 : 503)
         .header('cache-control', 'no-store')

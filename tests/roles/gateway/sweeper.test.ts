@@ -1,95 +1,13 @@
 import assert from 'node:assert/strict';
-import { test, type TestContext } from 'node:test';
-import { MemoryBroker } from '../../../src/adapters/memory/broker.ts';
-import { MemoryConversionStore } from '../../../src/adapters/memory/conversion-store.ts';
-import { MemoryFileStore } from '../../../src/adapters/memory/file-store.ts';
-import {
-  cancel,
-  claim,
-  nameDraft,
-  enqueue,
-  newConversion,
-  type Conversion,
-} from '../../../src/domain/conversion.ts';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { cancel, enqueue, type Conversion } from '../../../src/domain/conversion.ts';
 import { AudiowaveError } from '../../../src/domain/errors.ts';
-import { mintFileId, type FileId } from '../../../src/domain/ids.ts';
+import { mintFileId } from '../../../src/domain/ids.ts';
 import { FAILED_QUEUE } from '../../../src/domain/messages.ts';
-import { startSweeper, type Sweeper, type SweeperOptions } from '../../../src/services/gateway/sweeper.ts';
 import { eventually } from '../../support/eventually.ts';
-import type { FileStore } from '../../../src/ports/file-store.ts';
-import { recordedLog } from '../../support/recorded-log.ts';
-import { QUEUES, readyConversion, storeFile } from './gateway-fixture.ts';
-
-const HOUR = 3_600_000;
-
-interface Setup {
-  readonly conversions: MemoryConversionStore;
-  readonly videos: FileStore;
-  readonly mp3s: FileStore;
-  readonly broker: MemoryBroker;
-  readonly log: ReturnType<typeof recordedLog>;
-  readonly sweeper: Sweeper;
-  /** The sweeper's clock runs so far ahead. */
-  ahead: number;
-}
-
-/** A sweeper that runs only when it is asked to, on a clock that the test moves. */
-async function open(t: TestContext, options: Partial<SweeperOptions> = {}): Promise<Setup> {
-  const stores = {
-    conversions: new MemoryConversionStore(),
-    videos: new MemoryFileStore(),
-    mp3s: new MemoryFileStore(),
-    broker: new MemoryBroker(),
-    log: recordedLog(),
-  };
-  const sweeper = startSweeper(
-    { ...stores, queues: QUEUES },
-    {
-      intervalMs: HOUR,
-      sourceRetentionMs: 24 * HOUR,
-      mp3RetentionMs: null,
-      maxAttempts: 3,
-      leftoverAgeMs: HOUR,
-      now: () => Date.now() + setup.ahead,
-      ...options,
-    },
-  );
-  const setup: Setup = { ...stores, sweeper, ahead: 0 };
-  t.after(() => sweeper.stop(0));
-  // The run at the start is over when it has come to the last store.
-  const first = Promise.withResolvers<undefined>();
-  const sweep = stores.mp3s.sweep.bind(stores.mp3s);
-  stores.mp3s.sweep = () => {
-    first.resolve(undefined);
-    return sweep();
-  };
-  await first.promise;
-  return setup;
-}
-
-async function record(setup: Setup, state: 'uploading' | 'fetching', leaseMs: number): Promise<Conversion> {
-  const now = Date.now();
-  const lease = { holder: 'dead', until: now + leaseMs };
-  const source = { kind: 'upload' } as const;
-  const owner = 'ann@example.com';
-  const conversion = newConversion({ id: mintFileId(), owner, state, name: null, source, lease, now });
-  await setup.conversions.create(conversion);
-  await storeFile(setup.videos, conversion.id, 'bytes');
-  return conversion;
-}
-
-async function queued(setup: Setup): Promise<Conversion> {
-  const { id } = await record(setup, 'uploading', 60_000);
-  const moved = await setup.conversions.update(id, (c) =>
-    enqueue(c, 'dead', { bytes: 5, name: null }, Date.now()),
-  );
-  assert.ok(moved);
-  return moved;
-}
-
-async function waiting(setup: Setup, queue: string): Promise<number> {
-  return (await setup.broker.depth(queue)).waiting;
-}
+import { readyConversion, storeFile } from './gateway-fixture.ts';
+import { another, converting, HOUR, open, queued, readyRecord, record, waiting } from './sweeper-stage.ts';
 
 void test('an announcement that was never confirmed is published, once it is old enough', async (t) => {
   const setup = await open(t);
@@ -183,16 +101,6 @@ void test('a fetch whose process died has failed, with a sentence, and its owner
   assert.equal(await setup.videos.stat(id), undefined);
   assert.equal(await waiting(setup, FAILED_QUEUE), 1);
 });
-
-async function converting(setup: Setup, attempts: number, draft: FileId | null = null): Promise<Conversion> {
-  const { id } = await queued(setup);
-  const lease = { holder: 'converter', until: Date.now() + 1_000 };
-  await setup.conversions.update(id, (c) => ({ ...c, attempts: attempts - 1, unpublished: [] }));
-  const claimed = await setup.conversions.update(id, (c) => claim(c, lease, Date.now()));
-  assert.equal(claimed?.attempts, attempts);
-  if (draft !== null) await setup.conversions.update(id, (c) => nameDraft(c, lease.holder, draft));
-  return claimed;
-}
 
 void test('a conversion whose converter died is queued and announced once more, after a while', async (t) => {
   const setup = await open(t);
@@ -290,4 +198,68 @@ void test('a draft that was finished after its conversion had ended goes, after 
   assert.equal((await setup.sweeper.runOnce()).removedDrafts, 1);
   assert.equal(await setup.mp3s.stat(draft), undefined);
   assert.deepEqual((await setup.conversions.find(id))?.drafts, []);
+});
+
+void test('10,000 records that are due hold up no other step, and the next runs go on', async (t) => {
+  const setup = await open(t, { stepMs: 300, sourceRetentionMs: HOUR });
+  for (let n = 0; n < 10_000; n += 1) await readyRecord(setup);
+  const remove = setup.videos.remove.bind(setup.videos);
+  setup.videos.remove = async (id) => {
+    await delay(1);
+    return remove(id);
+  };
+  const dead = await record(setup, 'uploading', -1);
+  await queued(setup);
+  setup.ahead = 2 * HOUR;
+  const startedAt = Date.now();
+  const report = await setup.sweeper.runOnce();
+  assert.ok(Date.now() - startedAt < 5_000);
+  assert.ok(report.removedVideos > 0 && report.removedVideos < 10_000, String(report.removedVideos));
+  assert.equal(report.published, 1);
+  assert.equal(await setup.conversions.findOwned(dead.id, dead.owner), undefined);
+  setup.videos.remove = remove;
+  let removed = report.removedVideos;
+  for (let run = 0; run < 200 && removed < 10_000; run += 1) {
+    removed += (await setup.sweeper.runOnce()).removedVideos;
+  }
+  assert.equal(removed, 10_000);
+});
+
+void test('a record whose handling fails holds up no other', async (t) => {
+  const setup = await open(t);
+  const bad = await readyConversion(setup, 'ann@example.com');
+  for (let n = 0; n < 250; n += 1) await readyRecord(setup);
+  const remove = setup.videos.remove.bind(setup.videos);
+  setup.videos.remove = (id) => (id === bad.id ? Promise.reject(new TypeError('odd')) : remove(id));
+  setup.ahead = 25 * HOUR;
+  assert.equal((await setup.sweeper.runOnce()).removedVideos, 250);
+});
+
+void test('an outage ends a step, and for a while after it no lease is judged', async (t) => {
+  const setup = await open(t);
+  const upload = await record(setup, 'uploading', -1);
+  const find = setup.conversions.leaseExpired.bind(setup.conversions);
+  setup.conversions.leaseExpired = () => Promise.reject(new AudiowaveError('store.unavailable'));
+  await setup.sweeper.runOnce();
+  setup.conversions.leaseExpired = find;
+  assert.equal((await setup.sweeper.runOnce()).removedUploads, 0, 'who lives renews first');
+  assert.ok(await setup.conversions.findOwned(upload.id, upload.owner));
+  setup.ahead = 15_100;
+  assert.equal((await setup.sweeper.runOnce()).removedUploads, 1);
+});
+
+void test('sweepers of several gateways do each thing once, announcements at least once', async (t) => {
+  const setup = await open(t);
+  const uploads: Conversion[] = [];
+  for (let n = 0; n < 50; n += 1) uploads.push(await record(setup, 'uploading', -1));
+  for (let n = 0; n < 50; n += 1) await converting(setup, 1);
+  for (let n = 0; n < 50; n += 1) await queued(setup);
+  setup.ahead = 20_000;
+  const sweepers = [setup.sweeper, another(t, setup), another(t, setup)];
+  const reports = await Promise.all(sweepers.map((sweeper) => sweeper.runOnce()));
+  const total = (count: 'removedUploads' | 'revived'): number =>
+    reports.reduce((sum, report) => sum + report[count], 0);
+  assert.deepEqual([total('removedUploads'), total('revived')], [50, 50]);
+  assert.ok((await waiting(setup, 'video')) >= 100);
+  assert.deepEqual(await setup.conversions.unpublished(Infinity, 100), []);
 });

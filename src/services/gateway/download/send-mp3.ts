@@ -78,20 +78,35 @@ async function sendBytes(
       .code(206)
       .header('content-range', `bytes ${String(start)}-${String(end)}/${String(info.sizeBytes)}`);
   }
-  reply.header('content-length', range === undefined ? info.sizeBytes : range.end - range.start + 1);
+  const length = range === undefined ? info.sizeBytes : range.end - range.start + 1;
+  reply.header('content-length', length);
   reply.raw.setTimeout(STALLED_MS, () => reply.raw.destroy());
-  const stream = Readable.from(resume(first, chunks), { objectMode: false, highWaterMark: 256 * 1024 });
+  const stream = Readable.from(resume(first, chunks, length), {
+    objectMode: false,
+    highWaterMark: 256 * 1024,
+  });
   // A client that is gone already has the stream destroyed unread, and return() of a generator that nobody has begun
   // runs nothing: the file would stay open.
   stream.once('close', () => void chunks.return?.().catch(() => undefined));
   return reply.send(stream);
 }
 
+/**
+ * The bytes, `length` of them. An error in the middle, or an end before that, breaks the connection off: a client must
+ * never take a part for the whole, nor wait for the rest.
+ */
 async function* resume(
   first: IteratorResult<Uint8Array>,
   rest: AsyncIterator<Uint8Array>,
+  length: number,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  if (first.done === true) return;
-  yield first.value;
-  yield* { [Symbol.asyncIterator]: () => rest };
+  let sent = 0;
+  for (let next = first; next.done !== true; next = await rest.next()) {
+    sent += next.value.byteLength;
+    yield next.value;
+  }
+  if (sent === length) return;
+  throw new AudiowaveError('store.unavailable', undefined, {
+    detail: `${String(sent)} of ${String(length)} bytes`,
+  });
 }
