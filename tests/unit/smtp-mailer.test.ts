@@ -162,6 +162,8 @@ test('what the server says tells whether a mail may pass later', async (t) => {
     ['rcpt', '553 5.1.3 Bad address', 'mail.refused'],
     ['rcpt', '450 4.2.0 Greylisted', 'mail.unavailable'],
     ['rcpt', '530 5.7.0 Authentication required', 'mail.unavailable'],
+    ['rcpt', '550 5.4.5 Daily user sending limit exceeded', 'mail.unavailable'],
+    ['rcpt', '553 5.1.8 Sender address rejected', 'mail.unavailable'],
     ['data', '554 5.7.1 Spam', 'mail.refused'],
     ['data', '552 5.2.2 Mailbox full', 'mail.refused'],
     ['data', '451 4.3.0 Try later', 'mail.unavailable'],
@@ -242,7 +244,10 @@ test('a server that never greets does not hold a check for ever', { timeout: 20_
     t,
     createServer((socket) => sockets.push(socket)),
   );
-  const mailer = await SmtpMailer.open(`smtp://127.0.0.1:${String(port)}`, { log: recordedLog() });
+  const mailer = await SmtpMailer.open(`smtp://127.0.0.1:${String(port)}`, {
+    log: recordedLog(),
+    checkDeadlineMs: 500,
+  });
   t.after(() => mailer.close());
   const { message } = await failure(mailer.check(), 'mail.unavailable');
   assert.match(message, /does not answer in time/);

@@ -14,6 +14,8 @@ export interface SmtpMailerOptions {
   readonly log: Logger;
   /** Milliseconds; 45 s where nothing is said. */
   readonly sendDeadlineMs?: number;
+  /** Milliseconds; 5 s where nothing is said. */
+  readonly checkDeadlineMs?: number;
   /** Wrong credentials are not tried again for so many milliseconds, since servers lock accounts; 15 s where nothing is said. */
   readonly loginPauseMs?: number;
 }
@@ -40,6 +42,7 @@ export class SmtpMailer implements Mailer {
   readonly #server: string;
   readonly #log: Logger;
   readonly #sendDeadlineMs: number;
+  readonly #checkDeadlineMs: number;
   readonly #loginPauseMs: number;
   readonly #closing = new AbortController();
   readonly #options: SMTPPoolOptions;
@@ -55,6 +58,7 @@ export class SmtpMailer implements Mailer {
     this.#server = `${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${String(settings.port)}`;
     this.#log = options.log;
     this.#sendDeadlineMs = options.sendDeadlineMs ?? SEND_DEADLINE_MS;
+    this.#checkDeadlineMs = options.checkDeadlineMs ?? CHECK_DEADLINE_MS;
     this.#loginPauseMs = options.loginPauseMs ?? LOGIN_PAUSE_MS;
     this.#options = clientOptions(settings, () => this.#connect(CONNECT_DEADLINE_MS));
     this.#pool = new SMTPPool(this.#options);
@@ -111,11 +115,14 @@ export class SmtpMailer implements Mailer {
   async #greet(): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<undefined>();
     const timer = setTimeout(() => {
-      reject(timedOut('no greeting', CHECK_DEADLINE_MS));
-    }, CHECK_DEADLINE_MS);
+      reject(timedOut('no greeting', this.#checkDeadlineMs));
+    }, this.#checkDeadlineMs);
     let session: SMTPConnection | undefined;
     try {
-      session = new SMTPConnection({ ...this.#options, connection: await this.#connect(CHECK_DEADLINE_MS) });
+      session = new SMTPConnection({
+        ...this.#options,
+        connection: await this.#connect(this.#checkDeadlineMs),
+      });
       const fail = (error?: Error): void => {
         reject(error ?? new Error('The connection was closed.'));
       };

@@ -22,6 +22,9 @@ interface ClientError {
 
 // RFC 5321, 4.2.2 and RFC 4954, 6: the session is at fault, not the mail.
 const SESSION_CODES = [502, 503, 530, 534, 535, 538];
+// RFC 3463, 3.2 to 3.5: the sender's address, a system that takes no mail at all, and congestion, which is also how Gmail
+// says that the day's mails are used up.
+const NOT_OF_THIS_MAIL = /^\d{3}[ -]5\.(1\.[78]|3\.2|4\.5)\b/;
 // Greylisting, a full mailbox: minutes at least (RFC 5321, 4.5.4.1).
 const MAIL_RETRY_SECONDS = 60;
 const MOST_DETAIL = 400;
@@ -60,6 +63,7 @@ function isAboutMail({ code, command }: ClientError): boolean {
 function isForGood({ code, response }: ClientError, responseCode: number): boolean {
   // Larger than the server has said it takes (RFC 1870).
   if (code === 'EMESSAGE' && response === undefined) return true;
+  if (NOT_OF_THIS_MAIL.test(String(response))) return false;
   return responseCode >= 500 && responseCode < 600 && !SESSION_CODES.includes(responseCode);
 }
 
