@@ -8,11 +8,12 @@ import type { WorkerOptions } from '../../src/audio/node-av/worker-options.ts';
 
 const WORKER = fileURLToPath(new URL('../../src/audio/node-av/worker.ts', import.meta.url));
 
-/** Starts the node-av worker as the engine does: source on 0, MP3 on 1, log on 2, reports on 3. */
-export function startWorker(sourcePath: string, options: WorkerOptions) {
+/** Starts the node-av worker as the engine does: source on 0, MP3 on 1, log on 2, reports on 3. `more`: flags of node. */
+export function startWorker(sourcePath: string, options: WorkerOptions, more: readonly string[] = []) {
   const source = openSync(sourcePath, 'r');
   try {
-    const child = spawn(process.execPath, ['--max-old-space-size=512', WORKER, JSON.stringify(options)], {
+    const args = ['--max-old-space-size=512', ...more, WORKER, JSON.stringify(options)];
+    const child = spawn(process.execPath, args, {
       stdio: [source, 'pipe', 'pipe', 'pipe'],
       cwd: '/',
     });
@@ -31,8 +32,12 @@ export interface WorkerRun {
 }
 
 /** Runs the worker to its end. */
-export async function runWorker(sourcePath: string, options: WorkerOptions): Promise<WorkerRun> {
-  const { child, output, log, reports } = startWorker(sourcePath, options);
+export async function runWorker(
+  sourcePath: string,
+  options: WorkerOptions,
+  more: readonly string[] = [],
+): Promise<WorkerRun> {
+  const { child, output, log, reports } = startWorker(sourcePath, options, more);
   const [mp3, logged, told, [exitCode]] = await Promise.all([
     gather(output),
     gather(log),

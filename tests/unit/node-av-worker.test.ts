@@ -153,6 +153,22 @@ for (const name of [
   });
 }
 
+/** Lets a worker lose the processor for a while whenever it sets a timer, as it may on a busy machine. */
+const INTERRUPTED = `
+const setTimer = globalThis.setTimeout;
+globalThis.setTimeout = (...args) => {
+  const timer = setTimer(...args);
+  for (const end = performance.now() + 5; performance.now() < end;);
+  return timer;
+};`;
+
+test('the worker says that its source breaks off however busy the machine is', async () => {
+  const source = await media('truncated-mp4-index-first');
+  const preload = `data:text/javascript,${encodeURIComponent(INTERRUPTED)}`;
+  const run = await runWorker(source.path, DEFAULT_AUDIO_OPTIONS, ['--import', preload]);
+  assert.equal(reportOf(run, 'done').truncated, true, run.log);
+});
+
 test('the worker passes over packets that cannot be decoded', async (t) => {
   const whole = await readFile((await media('ts-aac')).path);
   // Twenty packets of the transport stream in the middle are overwritten, but for their headers.

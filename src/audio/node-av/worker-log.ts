@@ -1,9 +1,12 @@
+import { randomUUID } from 'node:crypto';
 import { writeSync } from 'node:fs';
-import { AV_LOG_WARNING } from 'node-av/constants';
+import { AV_LOG_ERROR, AV_LOG_WARNING } from 'node-av/constants';
 import { Log } from 'node-av/lib';
 
 const LOG_DESCRIPTOR = 2;
 const MOST_LINES = 200;
+/** For a binding that loses a line, which none should. */
+const SETTLE_DEADLINE_MS = 10_000;
 
 /** Lines in which a demuxer says that its file ends before it should. */
 const BREAKS_OFF =
@@ -18,8 +21,8 @@ export class WorkerLog {
   sawCut = false;
   /** True once FFmpeg has missed the index of an MP4. */
   sawNoIndex = false;
-  #heard = 0;
   #written = 0;
+  readonly #marks = new Map<string, () => void>();
 
   /** Keeps the process alive until {@link close}. */
   open(): void {
@@ -33,11 +36,17 @@ export class WorkerLog {
 
   /** Waits until all that FFmpeg has said so far is heard. */
   async settle(): Promise<void> {
-    // The binding hands its lines to the event loop, at most some hundred a turn.
-    for (let before = -1; before !== this.#heard;) {
-      before = this.#heard;
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const mark = randomUUID();
+    this.#marks.set(mark, resolve);
+    // The binding's queue alone would not keep the process alive until then.
+    const deadline = setTimeout(resolve, SETTLE_DEADLINE_MS);
+    // Lines come through one queue, in turn: when one of our own is heard, so are all before it. To wait for a turn of
+    // the event loop is not enough: it may run its timers before it looks at the queue.
+    Log.log(AV_LOG_ERROR, mark);
+    await promise;
+    clearTimeout(deadline);
+    this.#marks.delete(mark);
   }
 
   close(): void {
@@ -45,7 +54,11 @@ export class WorkerLog {
   }
 
   #hear(line: string): void {
-    this.#heard += 1;
+    const reached = this.#marks.get(line);
+    if (reached !== undefined) {
+      reached();
+      return;
+    }
     if (EXPECTED.test(line)) return;
     if (BREAKS_OFF.test(line)) this.sawCut = true;
     if (line.includes('moov atom not found')) this.sawNoIndex = true;
