@@ -36,15 +36,17 @@ export class WorkerLog {
 
   /** Waits until all that FFmpeg has said so far is heard. */
   async settle(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
     const mark = randomUUID();
-    this.#marks.set(mark, resolve);
-    // The binding's queue alone would not keep the process alive until then.
-    const deadline = setTimeout(resolve, SETTLE_DEADLINE_MS);
+    let deadline: NodeJS.Timeout | undefined;
+    const heard = new Promise<void>((resolve) => {
+      this.#marks.set(mark, resolve);
+      // The binding's queue alone would not keep the process alive until then.
+      deadline = setTimeout(resolve, SETTLE_DEADLINE_MS);
+    });
     // Lines come through one queue, in turn: when one of our own is heard, so are all before it. To wait for a turn of
     // the event loop is not enough: it may run its timers before it looks at the queue.
     Log.log(AV_LOG_ERROR, mark);
-    await promise;
+    await heard;
     clearTimeout(deadline);
     this.#marks.delete(mark);
   }
