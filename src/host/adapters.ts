@@ -50,6 +50,9 @@ const FILE_STORES: Schemes<FileStore> = {
   'mongodb+srv': gridFs,
 };
 
+const rabbitMq: Open<Broker> = async (url, { log, ackTimeoutMs }) =>
+  (await import('../adapters/rabbitmq/broker.ts')).RabbitMqBroker.open(url, { log, ackTimeoutMs });
+
 const BROKERS: Schemes<Broker> = {
   sqlite: async (url, { log }) =>
     (await import('../adapters/sqlite/broker.ts')).SqliteBroker.open(placeOf(url), {
@@ -57,6 +60,8 @@ const BROKERS: Schemes<Broker> = {
         log.error({ err: error }, 'queue does not answer; trying again');
       },
     }),
+  amqp: rabbitMq,
+  amqps: rabbitMq,
 };
 
 const smtp: Open<Mailer> = async (url, { log }) =>
