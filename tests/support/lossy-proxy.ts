@@ -21,6 +21,10 @@ export interface LossyProxy {
    * know yet.
    */
   loseAnswer(skip?: number, beforeCut?: () => Promise<unknown>): void;
+  /** From now on, whatever is sent over a connection that is there now cuts it, as behind a router that forgot it. */
+  forget(): void;
+  /** How many connections there are. */
+  connections(): number;
   /** How many answers were lost so far. */
   lost(): number;
   /** Cuts the client's connection at its next request, which the server has not got then. */
@@ -40,13 +44,21 @@ export async function startLossyProxy(
 ): Promise<LossyProxy> {
   let skip = -1;
   let lost = 0;
+  const clients = new Set<Socket>();
+  const forgotten = new WeakSet<Socket>();
   let beforeCut: (() => Promise<unknown>) | undefined;
   let hold: ((held: HeldRequest) => void) | undefined;
   const server = createServer((client: Socket) => {
     const upstream = connect(serverPort, '127.0.0.1');
     let isDoomed = false;
+    clients.add(client);
+    client.on('close', () => clients.delete(client));
     let isHeld = false;
     client.on('data', (chunk: Buffer) => {
+      if (forgotten.has(client)) {
+        client.destroy();
+        return;
+      }
       if (hold !== undefined && isRequest(chunk)) {
         isHeld = true;
         hold({ deliver: () => deliver(upstream, chunk) });
@@ -84,6 +96,10 @@ export async function startLossyProxy(
       skip = count;
       beforeCut = between;
     },
+    forget: () => {
+      for (const client of clients) forgotten.add(client);
+    },
+    connections: () => clients.size,
     lost: () => lost,
     holdRequest: () =>
       new Promise((resolve) => {

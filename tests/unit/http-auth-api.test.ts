@@ -182,6 +182,20 @@ test('a connection that was cut costs no call; a registration is not asked twice
   assert.equal(cuts, 3);
 });
 
+test('an answer that never ends is given up long before the deadline', async (t) => {
+  const { api, foreign } = await openForeign(t);
+  foreign.reply = (response) => {
+    const pour = (): void => {
+      while (!response.destroyed && response.write('x'.repeat(10_000)));
+    };
+    response.on('drain', pour);
+    pour();
+  };
+  const begin = performance.now();
+  await assert.rejects(api.validate(TOKEN), { code: 'store.unavailable' });
+  assert.ok(performance.now() - begin < 2_500);
+});
+
 test('an auth that hangs is given up: by the deadline, and at once by the caller', async (t) => {
   const silent = createServer();
   const { api } = openAt(t, `http://127.0.0.1:${String(await listen(t, silent))}`);

@@ -35,6 +35,7 @@ const REFUSAL_HOLDS_MS = 10_000;
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 15_000;
 const CLOSE_DEADLINE_MS = 2_000;
+const CLOSED = 'The user database was closed.';
 
 /**
  * A pool of connections to one server that need not be there yet. It is prepared as soon as it answers, tried for
@@ -49,7 +50,10 @@ export class MySqlClient {
   readonly #pool: Pool;
   readonly #connections = new Set<Destroyable>();
   readonly #idle = new Set<Destroyable>();
+  /** No call begins any more. */
   readonly #closing = new AbortController();
+  /** No call goes on any more. */
+  readonly #closed = new AbortController();
   readonly #background: Promise<void>;
   #preparing: Promise<void> | undefined;
   #isPrepared = false;
@@ -91,7 +95,9 @@ export class MySqlClient {
       delay(CLOSE_DEADLINE_MS, undefined, { signal: late.signal }).catch(() => undefined),
     ]);
     late.abort();
+    // pool.end() says goodbye, behind whatever a server that hangs still owes an answer to.
     for (const connection of this.#connections) connection.destroy();
+    this.#closed.abort(new AudiowaveError('store.unavailable', CLOSED));
   }
 
   async #once<T>(deadline: number, work: (connection: PoolConnection) => Promise<T>): Promise<T> {
@@ -137,7 +143,7 @@ export class MySqlClient {
 
   #refuseWhereUseless(): void {
     if (this.#closing.signal.aborted) {
-      throw new AudiowaveError('store.unavailable', 'The user database was closed.');
+      throw new AudiowaveError('store.unavailable', CLOSED);
     }
     if (this.#refusal !== undefined && Date.now() < this.#refusal.until) throw this.#refusal.error;
   }
@@ -176,18 +182,25 @@ export class MySqlClient {
 
   /** `work`, or `store.unavailable` where it lasts beyond the deadline. The work itself goes on unheard. */
   async #within<T>(deadline: number, work: Promise<T>): Promise<T> {
-    const over = new AbortController();
-    const late = delay(Math.max(0, deadline - Date.now()), undefined, { signal: over.signal }).then(() => {
-      throw new AudiowaveError('store.unavailable', undefined, {
-        detail: `no answer in time (${this.#place})`,
-      });
-    });
-    late.catch(() => undefined);
+    const { signal: closed } = this.#closed;
+    const { promise: end, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(
+      () => {
+        const detail = `no answer in time (${this.#place})`;
+        reject(new AudiowaveError('store.unavailable', undefined, { detail }));
+      },
+      Math.max(0, deadline - Date.now()),
+    );
+    const onClosed = (): void => {
+      reject(closed.reason as Error);
+    };
+    closed.addEventListener('abort', onClosed, { once: true });
     work.catch(() => undefined);
     try {
-      return await Promise.race([work, late]);
+      return await Promise.race([work, end]);
     } finally {
-      over.abort();
+      clearTimeout(timer);
+      closed.removeEventListener('abort', onClosed);
     }
   }
 

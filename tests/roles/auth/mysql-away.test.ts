@@ -3,6 +3,7 @@ import { after, before, test, type TestContext } from 'node:test';
 import { MySqlUserStore } from '../../../src/adapters/mysql/user-store.ts';
 import { AudiowaveError } from '../../../src/domain/errors.ts';
 import { eventually } from '../../support/eventually.ts';
+import { startLossyProxy } from '../../support/lossy-proxy.ts';
 import { recordedLog, type LogEntry } from '../../support/recorded-log.ts';
 import { startMariaDb, type MariaDb } from '../../support/servers/mariadb.ts';
 
@@ -134,8 +135,11 @@ test('a server that hangs lets every call end within 5 s, and serves again when 
   assert.equal(await store.findByEmail('nobody@email.com'), undefined);
 });
 
-test('close() ends within 3 s though the server hangs, and twice is harmless', async (t) => {
-  const { store } = open(t, await mariadb.database());
+test('close() ends within 3 s though the server hangs, with all calls and connections, and twice is harmless', async (t) => {
+  const url = new URL(await mariadb.database());
+  const proxy = await startLossyProxy(t, mariadb.port);
+  url.port = String(proxy.port);
+  const { store } = open(t, url.href);
   await store.check();
   mariadb.freeze();
   t.after(() => {
@@ -144,8 +148,20 @@ test('close() ends within 3 s though the server hangs, and twice is harmless', a
   const call = assert.rejects(store.findByEmail('ann@email.com'), { code: 'store.unavailable' });
   const begin = performance.now();
   await Promise.all([store.close(), store.close()]);
-  assert.ok(performance.now() - begin < 3_000);
   await call;
+  assert.ok(performance.now() - begin < 3_000);
+  await eventually('no connection is left', () => proxy.connections() === 0);
+});
+
+test('connections that died unnoticed cost no call an error, however many there are', async (t) => {
+  const url = new URL(await mariadb.database());
+  const proxy = await startLossyProxy(t, mariadb.port);
+  url.port = String(proxy.port);
+  const { store } = open(t, url.href);
+  await Promise.all(Array.from({ length: 40 }, () => store.list()));
+  assert.ok(proxy.connections() >= 5, `${String(proxy.connections())} connections`);
+  proxy.forget();
+  assert.deepEqual(await store.list(), []);
 });
 
 test('wrong credentials are said in one line, tried slowly, and good as soon as they are right', async (t) => {
