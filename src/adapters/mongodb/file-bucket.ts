@@ -1,11 +1,4 @@
-import {
-  Binary,
-  MongoServerError,
-  type Collection,
-  type Document,
-  type Filter,
-  type ObjectId,
-} from 'mongodb';
+import { Binary, MongoServerError, ObjectId, type Collection, type Document, type Filter } from 'mongodb';
 import type { Logger } from '../../ports/logger.ts';
 import type { MongoDatabase } from './client.ts';
 import {
@@ -18,8 +11,10 @@ import {
   type WriterId,
 } from './file-documents.ts';
 
-/** Chunks that one delete names. */
-const DELETED_AT_ONCE = 500;
+/** Chunks that one delete names: a call has a deadline, however large the file is. */
+const DELETED_AT_ONCE = 200;
+
+const FIRST_ID = new ObjectId('0'.repeat(24));
 
 const DUPLICATE_KEY = 11000;
 const NAMESPACE_NOT_FOUND = 26;
@@ -51,9 +46,9 @@ export class FileBucket {
     return (await this.#database.answer(() => this.#files.findOne({ _id: id }))) ?? undefined;
   }
 
-  /** The next files in the order of their ids. */
+  /** The next files in the order of their ids; only those with an ObjectId, which is what $gt compares with. */
   filesAfter(id: ObjectId | undefined, limit: number): Promise<FileDocument[]> {
-    const filter: Filter<FileDocument> = id === undefined ? {} : { _id: { $gt: id } };
+    const filter: Filter<FileDocument> = { _id: id === undefined ? { $gte: FIRST_ID } : { $gt: id } };
     return this.#database.answer(() =>
       this.#files.find(filter).sort({ _id: 1 }).limit(limit).batchSize(limit).toArray(),
     );
@@ -114,23 +109,28 @@ export class FileBucket {
     await this.#database.answer(() => this.#chunks.deleteOne({ _id }));
   }
 
-  /** Deletes the chunks of a writer: the first `count`, or all that there are, which is slower. */
-  async deleteChunks(file: ObjectId, writer: WriterId, count?: number): Promise<void> {
-    if (count === undefined) {
-      const _id = { $gte: chunkIdOf(writer, 0), $lte: chunkIdOf(writer, MOST_CHUNKS - 1) };
-      await this.#database.answer(() => this.#chunks.deleteMany({ files_id: file, _id }));
-      return;
-    }
+  /** Deletes the first `count` chunks of a writer. */
+  async deleteChunks(writer: WriterId, count: number): Promise<void> {
     for (let from = 0; from < count; from += DELETED_AT_ONCE) {
       const length = Math.min(DELETED_AT_ONCE, count - from);
-      const ids = Array.from({ length }, (_, i) => chunkIdOf(writer, from + i));
-      await this.#database.answer(() => this.#chunks.deleteMany({ _id: { $in: ids } }));
+      await this.#deleteNamed(Array.from({ length }, (_, i) => chunkIdOf(writer, from + i)));
     }
   }
 
-  /** Deletes every chunk of an id, whoever wrote it. */
-  async deleteAllChunks(file: ObjectId): Promise<void> {
-    await this.#database.answer(() => this.#chunks.deleteMany({ files_id: file }));
+  /** Deletes every chunk of an id that `writer` wrote, or anybody; slower than where one knows how many there are. */
+  async deleteAllChunks(file: ObjectId, writer: WriterId | null): Promise<void> {
+    const range = writer && { $gte: chunkIdOf(writer, 0), $lte: chunkIdOf(writer, MOST_CHUNKS - 1) };
+    const filter: Filter<ChunkDocument> = { files_id: file, ...(range && { _id: range }) };
+    const options = { projection: { _id: 1 }, limit: DELETED_AT_ONCE, batchSize: DELETED_AT_ONCE };
+    for (;;) {
+      const found = await this.#database.answer(() => this.#chunks.find(filter, options).toArray());
+      if (found.length === 0) return;
+      await this.#deleteNamed(found.map(({ _id }) => _id));
+    }
+  }
+
+  async #deleteNamed(ids: ObjectId[]): Promise<void> {
+    await this.#database.answer(() => this.#chunks.deleteMany({ _id: { $in: ids } }));
   }
 
   /**

@@ -15,6 +15,7 @@ import {
 } from './file-documents.ts';
 import type { WriterKeeper } from './file-keeper.ts';
 import type { FileMarks } from './file-marks.ts';
+import { bridgeOutage } from './file-outage.ts';
 import { checkRange, readBetween } from './file-reader.ts';
 import type { GridFsFileWriter } from './file-writer.ts';
 
@@ -73,7 +74,7 @@ class Follower {
       if (local !== undefined && this.#isMine(local.writing.writer)) {
         yield* this.#followHere(local);
       } else {
-        const look = await this.#look();
+        const look = await this.#bridged(() => this.#look());
         if (look.state === 'whole') {
           yield* this.#readRest(look.file);
           return;
@@ -115,7 +116,7 @@ class Follower {
     while (!this.#isComplete && this.#position < size) {
       this.#signal?.throwIfAborted();
       const n = Math.floor(this.#position / CHUNK_BYTES);
-      const chunk = await this.#parts.bucket.findChunk(objectIdOf(this.#id), n);
+      const chunk = await this.#bridged(() => this.#parts.bucket.findChunk(objectIdOf(this.#id), n));
       if (chunk === null || !isChunkOf(writer, chunk._id)) return;
       const fresh = chunk.data.value().subarray(this.#position - n * CHUNK_BYTES);
       if (fresh.byteLength === 0) return;
@@ -168,6 +169,12 @@ class Follower {
     const now = performance.now();
     if (now - this.#askedAt < ASK_MS) return;
     this.#askedAt = now;
-    await this.#parts.marks.askToFollow({ id: objectIdOf(this.#id), writer });
+    const writing = { id: objectIdOf(this.#id), writer };
+    await this.#bridged(() => this.#parts.marks.askToFollow(writing));
+  }
+
+  /** Once it has begun, a follower waits for a store that is away for a moment, as its writer does. */
+  #bridged<T>(work: () => Promise<T>): Promise<T> {
+    return bridgeOutage(work, () => this.#writer !== undefined && this.#signal?.aborted !== true);
   }
 }

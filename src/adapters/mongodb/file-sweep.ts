@@ -47,7 +47,7 @@ async function sweepWriter(parts: SweepParts, mark: MarkDocument, olderThan: num
     if (touchedAt.getTime() >= Date.now() - COMMIT_MS) return false;
   }
   if (!(await marks.disown({ id, writer }, touchedAt))) return false;
-  await bucket.deleteChunks(id, writer);
+  await bucket.deleteAllChunks(id, writer);
   return true;
 }
 
@@ -68,6 +68,6 @@ async function sweepLeftovers(parts: SweepParts, mark: MarkDocument, olderThan: 
 /** Chunks of another implementation's file name no writer; nobody of ours writes under its id before this is done. */
 export async function deleteLeftChunks(bucket: FileBucket, id: ObjectId, leftover: Leftover): Promise<void> {
   const { writer, file } = leftover;
-  if (writer === null) await bucket.deleteAllChunks(id);
-  else await bucket.deleteChunks(id, writer, file && Math.ceil(file.length / file.chunkSize));
+  if (writer === null || file === undefined) await bucket.deleteAllChunks(id, writer);
+  else await bucket.deleteChunks(writer, Math.ceil(file.length / file.chunkSize));
 }

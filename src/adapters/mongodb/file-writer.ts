@@ -261,7 +261,7 @@ export class GridFsFileWriter implements FileWriter {
     if (this.#state === 'whole' || this.#ended) return;
     const { bucket, marks, writing } = this.#parts;
     if (this.#isCommitted) await bucket.deleteFile(writing.id, writing.writer);
-    await bucket.deleteChunks(writing.id, writing.writer, this.#sender.count);
+    await bucket.deleteChunks(writing.writer, this.#sender.count);
     // A write that was not answered may still be done later: then sweep() looks once more.
     if (this.#sender.isUnsure) await marks.disown(writing);
     else await marks.release(writing);
