@@ -90,16 +90,8 @@ export class MongoDatabase {
    * was done.
    */
   async answer<T>(work: () => Promise<T>, deadlineMs = CALL_DEADLINE_MS): Promise<T> {
-    // A login costs the server work, and a wrong password stays wrong for a while.
-    if (this.#refusal !== undefined && this.#refusal.until > Date.now()) throw this.#refusal.error;
     try {
-      const result = await this.#within(deadlineMs, async () => {
-        // A client whose first connection failed does not connect again by itself.
-        await this.#shared.client.connect();
-        return work();
-      });
-      this.#noteWell();
-      return result;
+      return await this.#attempt(work, deadlineMs);
     } catch (error) {
       throw this.#note(error);
     }
@@ -115,16 +107,28 @@ export class MongoDatabase {
     let first: unknown;
     for (;;) {
       try {
-        return await this.answer(() => work(end), end - Date.now());
+        return await this.#attempt(() => work(end), end - Date.now());
       } catch (error) {
-        if (!isPassing(error) || this.#closing.signal.aborted) throw error;
+        if (troubleOf(error) !== 'away' || this.#closing.signal.aborted) throw this.#note(error);
         // The first failure has the reason; the last one often only says that the time was over.
         first ??= error;
         const left = end - Date.now();
-        if (left < 100) throw first;
+        if (left < 100) throw this.#note(first);
         await delay(20 + Math.random() * Math.min(left / 4, 200));
       }
     }
+  }
+
+  async #attempt<T>(work: () => Promise<T>, deadlineMs: number): Promise<T> {
+    // A login costs the server work, and a wrong password stays wrong for a while.
+    if (this.#refusal !== undefined && this.#refusal.until > Date.now()) throw this.#refusal.error;
+    const result = await this.#within(deadlineMs, async () => {
+      // A client whose first connection failed does not connect again by itself.
+      await this.#shared.client.connect();
+      return work();
+    });
+    this.#noteWell();
+    return result;
   }
 
   /** Resolves where the server answers and takes our credentials; `store.unavailable` with the reason otherwise. */
@@ -198,9 +202,4 @@ export class MongoDatabase {
     const reason = error instanceof AudiowaveError ? error.detail : String(error);
     this.#log.warn({ server: this.shown, reason }, message);
   }
-}
-
-/** True where the same call may do in a moment: the server is away, but does not refuse us and is not full. */
-function isPassing(error: unknown): boolean {
-  return error instanceof AudiowaveError && troubleOf(error.cause) === 'away';
 }

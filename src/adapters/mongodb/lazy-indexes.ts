@@ -1,7 +1,8 @@
 import type { Collection, IndexDescription } from 'mongodb';
-import { AudiowaveError, hasCode } from '../../domain/errors.ts';
+import { AudiowaveError } from '../../domain/errors.ts';
 import type { Logger } from '../../ports/logger.ts';
 import type { MongoDatabase } from './client.ts';
+import { troubleOf } from './mongo-errors.ts';
 
 /** From one try to the next, in milliseconds. */
 const PAUSE_MS = 15_000;
@@ -37,11 +38,11 @@ export class LazyIndexes {
       await this.#database.answer(this.#make);
       this.#done = true;
     } catch (error) {
-      // A server that is away is reported by the calls themselves.
-      if (this.#reported || hasCode(error, 'store.unavailable')) return;
+      // A server that is away, refuses us or is full is told of by the calls themselves.
+      if (this.#reported || !(error instanceof AudiowaveError) || troubleOf(error.cause) !== 'other') return;
       this.#reported = true;
-      const reason = error instanceof AudiowaveError ? error.detail : String(error);
-      this.#log.warn({ server: this.#database.shown, reason }, 'MongoDB does not make our indexes.');
+      const fields = { server: this.#database.shown, reason: error.detail };
+      this.#log.warn(fields, 'MongoDB does not make our indexes; everything works, only slower.');
     }
   }
 }
