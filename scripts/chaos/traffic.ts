@@ -37,7 +37,7 @@ const REQUEST_DEADLINE_MS = 60_000;
 export class Traffic {
   readonly owners: readonly Owner[];
   readonly accepted: Accepted[] = [];
-  /** How often each answer was given: `upload 200`, `url no answer`, `login 500`. */
+  /** How often each answer was given: `upload 200`, `url none: ECONNREFUSED`, `login 500`. */
   readonly answers = new Map<string, number>();
   sent = 0;
   readonly #options: TrafficOptions;
@@ -140,7 +140,7 @@ export class Traffic {
 
   /** A request whose gateway dies has no answer. */
   async #count(what: string, request: () => Promise<number>): Promise<void> {
-    const answer = await request().catch(() => 'no answer');
+    const answer = await request().catch((error: unknown) => `none: ${reasonOf(error)}`);
     const key = `${what} ${String(answer)}`;
     this.answers.set(key, (this.answers.get(key) ?? 0) + 1);
   }
@@ -173,6 +173,13 @@ export class Traffic {
   #webUrl(): string {
     return `http://127.0.0.1:${String((this.#web.address() as AddressInfo).port)}`;
   }
+}
+
+/** Why a request has no answer: `ECONNREFUSED` while the gateway is away, `UND_ERR_SOCKET` where it died meanwhile. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { code } = (error.cause ?? {}) as { code?: unknown };
+  return typeof code === 'string' ? code : error.name;
 }
 
 function videoForm(input: Input, name: string): FormData {
