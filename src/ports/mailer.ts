@@ -4,7 +4,8 @@ import type { Mail } from '../domain/mail.ts';
  * Sends mail. Promises, each with a test in `tests/contracts/mailer.contract.ts`:
  * - send() resolves when somebody else is responsible for the mail;
  * - `mail.malformed`: an address, subject or id with a line break or other control character, refused before anything is sent;
- * - `mail.refused` is final, `mail.unavailable` is not: `retryable` tells;
+ * - `mail.refused` is final, `mail.unavailable` is not: `retryable` tells; where it is this mail that has to wait,
+ *   `retryAfterSeconds` says how long;
  * - text, HTML, subject and addresses arrive as they were, in any script.
  */
 export interface Mailer {

@@ -176,10 +176,10 @@ test('what the server says tells whether a mail may pass later', async (t) => {
     // A greeting comes on a new connection only.
     if (step === 'connect') await server.restart();
     server.at(step, { refuse: answer });
-    const { detail, retryAfterSeconds } = await failure(mailer.send(MAIL), code);
+    const { message, detail, retryAfterSeconds } = await failure(mailer.send(MAIL), code);
     const isOfMail = code === 'mail.unavailable' && (step === 'rcpt' || step === 'data');
     assert.equal(retryAfterSeconds, isOfMail ? 60 : undefined);
-    assert.ok(detail?.includes(answer), `${step} ${answer}: ${String(detail)}`);
+    assert.ok(`${message} ${detail ?? ''}`.includes(answer), `${step} ${answer}: ${message} ${detail ?? ''}`);
     server.at(step, undefined);
   }
   assert.deepEqual(await server.mails(), []);

@@ -51,9 +51,9 @@ export function explainSmtpError(thrown: unknown, server: string): SmtpFailure {
   if (error.code === 'EAUTH' || error.code === 'ENOAUTH') {
     const message = `The mail server ${server} does not accept the user name or the password: ${answer}`;
     // 4xx: it can't tell at the moment.
-    return { error: unavailable(message, detail), trouble: code >= 400 && code < 500 ? 'away' : 'login' };
+    return { error: unavailable(message), trouble: code >= 400 && code < 500 ? 'away' : 'login' };
   }
-  return { error: unavailable(sentenceOf(error, server, answer), detail), trouble: 'away' };
+  return { error: unavailable(sentenceOf(error, server, answer)), trouble: 'away' };
 }
 
 function isAboutMail({ code, command }: ClientError): boolean {
@@ -86,8 +86,8 @@ function sentenceOf(
 }
 
 /** `mail.unavailable` with a sentence for people. */
-export function unavailable(message: string, detail?: string): AudiowaveError {
-  return new AudiowaveError('mail.unavailable', message, detail === undefined ? {} : { detail });
+export function unavailable(message: string): AudiowaveError {
+  return new AudiowaveError('mail.unavailable', message);
 }
 
 /** A server may answer in several lines. */
