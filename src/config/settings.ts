@@ -107,7 +107,7 @@ export const SETTINGS = {
     'TRUSTED_PROXIES',
     networks,
     '',
-    'Proxies whose `X-Forwarded-*` headers are believed.',
+    'Proxies whose `X-Forwarded-*` headers are believed. Unset: auth alone believes gateways in private networks, others nobody.',
   ),
   registration: distributedIs(
     'closed',

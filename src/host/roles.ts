@@ -69,8 +69,9 @@ async function startAuth(context: RoleContext): Promise<readonly RunningRole[]> 
   const roles: RunningRole[] = [];
   // Beside the gateway, auth is asked within the process and needs no port of its own.
   if (!together.has('gateway')) {
-    const { startAuthServer } = await import('../services/auth/server.ts');
-    const { host, authPort: port, trustedProxies, loginResponse } = config;
+    const { startAuthServer, GATEWAY_NETWORKS } = await import('../services/auth/server.ts');
+    const { host, authPort: port, loginResponse } = config;
+    const trustedProxies = config.trustedProxies.length > 0 ? config.trustedProxies : GATEWAY_NETWORKS;
     roles.push(
       await startAuthServer({ auth, readiness, log }, { host, port, trustedProxies, loginResponse }),
     );

@@ -24,6 +24,20 @@ export interface AuthServerOptions {
   readonly loginResponse: 'text' | 'json';
 }
 
+/**
+ * Where gateways are, for an auth that is told of no other proxies. Gateways pass the client's address on, and auth counts
+ * failed logins by it: if it counted the gateway's, ten failures of one attacker would lock an account, and a hundred all
+ * accounts, for everybody.
+ */
+export const GATEWAY_NETWORKS: readonly string[] = [
+  '127.0.0.0/8',
+  '::1/128',
+  '10.0.0.0/8',
+  '172.16.0.0/12',
+  '192.168.0.0/16',
+  'fc00::/7',
+];
+
 /** A request must be here whole within this time. */
 const REQUEST_TIMEOUT_MS = 30_000;
 
