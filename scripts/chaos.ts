@@ -78,12 +78,13 @@ async function storm(all: Distributed, traffic: Traffic, killer: Killer, lengthM
 async function readBuckets(
   buckets: Buckets,
   records: readonly SeenRecord[],
-): Promise<{ videos: Bucket; mp3s: Bucket }> {
+): Promise<{ videos: Bucket; mp3s: Bucket; recordIds: string[] }> {
   // Twice the age of leftovers, the interval of the sweep, and something for a busy machine.
   const end = Date.now() + (3 * LEFTOVER_AGE_S + 30) * 1_000;
   for (;;) {
     const [videos, mp3s] = await Promise.all([buckets.videos(), buckets.mp3s()]);
-    if (Date.now() > end || findOrphans({ records, videos, mp3s }).length === 0) return { videos, mp3s };
+    const stores = { videos, mp3s, recordIds: await buckets.recordIds() };
+    if (Date.now() > end || findOrphans({ records, ...stores }).length === 0) return stores;
     await delay(2_000);
   }
 }

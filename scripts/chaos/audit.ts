@@ -13,6 +13,8 @@ export interface Evidence {
   readonly records: readonly SeenRecord[];
   readonly videos: Bucket;
   readonly mp3s: Bucket;
+  /** Ids of all records, those that no owner sees included. */
+  readonly recordIds: readonly string[];
   readonly mails: readonly ReceivedMail[];
   /** `video_fid` of each dead letter. */
   readonly deadLetters: readonly string[];
@@ -33,7 +35,7 @@ export interface Findings {
 }
 
 /** Holds what was promised against what is there. */
-export async function audit(evidence: Evidence, mp3s: Mp3s): Promise<Findings> {
+export async function audit(evidence: Evidence, mp3s: Pick<Mp3s, 'complaint'>): Promise<Findings> {
   const { accepted, records } = evidence;
   const byId = new Map(records.map((record) => [record.id, record]));
   const ids = new Set(accepted.map(({ id }) => id));
@@ -60,7 +62,10 @@ function describe({ id, name, state, mail, attempts, failure }: SeenRecord): str
 }
 
 /** The ones that ended otherwise than their video deserves, be it that their upload was answered or not. */
-async function lostRecords({ records, inputs, owners }: Evidence, mp3s: Mp3s): Promise<string[]> {
+async function lostRecords(
+  { records, inputs, owners }: Evidence,
+  mp3s: Pick<Mp3s, 'complaint'>,
+): Promise<string[]> {
   const tokens = new Map(owners.map(({ email, token }) => [email, token]));
   const lost: string[] = [];
   for (const record of records.filter(isSettled)) {
@@ -119,17 +124,20 @@ function doubledMp3s({ records, mp3s }: Evidence): string[] {
   return [...twice, ...surplus];
 }
 
-/** Files without a record, records without their file, and parts of files. */
+/** Files without a record, records without their file or owner, and parts of files. */
 export function findOrphans({
   records,
   videos,
   mp3s,
-}: Pick<Evidence, 'records' | 'videos' | 'mp3s'>): string[] {
+  recordIds,
+}: Pick<Evidence, 'records' | 'videos' | 'mp3s' | 'recordIds'>): string[] {
+  const seen = new Set(records.map(({ id }) => id));
   const whole = new Set(records.filter(({ videoBytes }) => videoBytes !== null).map(({ id }) => id));
   const made = new Set(records.flatMap(({ mp3Fid }) => mp3Fid ?? []));
   return [
     ...videos.debris,
     ...mp3s.debris,
+    ...recordIds.filter((id) => !seen.has(id)).map((id) => `record ${id} that no owner sees`),
     ...[...videos.files].filter((id) => !whole.has(id)).map((id) => `video ${id} without a record`),
     ...[...whole].filter((id) => !videos.files.has(id)).map((id) => `record ${id} without its video`),
     ...[...mp3s.files].filter((id) => !made.has(id)).map((id) => `MP3 ${id} without a record`),

@@ -9,15 +9,19 @@ export interface Bucket {
   readonly debris: readonly string[];
 }
 
-/** The databases of the files, behind the adapters' backs. */
+/** The databases of files and records, behind the adapters' backs. */
 export class Buckets {
   readonly #client: MongoClient;
-  readonly #names: { readonly videos: string; readonly mp3s: string };
+  readonly #names: { readonly videos: string; readonly mp3s: string; readonly records: string };
 
   constructor(all: Distributed) {
-    const { VIDEOS_URL = '', MP3S_URL = '' } = all.settings;
+    const { VIDEOS_URL = '', MP3S_URL = '', CONVERSIONS_URL = '' } = all.settings;
     this.#client = new MongoClient(VIDEOS_URL, { serverSelectionTimeoutMS: 5_000 });
-    this.#names = { videos: databaseName(VIDEOS_URL), mp3s: databaseName(MP3S_URL) };
+    this.#names = {
+      videos: databaseName(VIDEOS_URL),
+      mp3s: databaseName(MP3S_URL),
+      records: databaseName(CONVERSIONS_URL),
+    };
   }
 
   videos(): Promise<Bucket> {
@@ -26,6 +30,13 @@ export class Buckets {
 
   mp3s(): Promise<Bucket> {
     return readBucket(this.#client.db(this.#names.mp3s));
+  }
+
+  /** Ids of all records, those that no owner sees included. */
+  async recordIds(): Promise<string[]> {
+    const records = this.#client.db(this.#names.records).collection('conversions');
+    const found = await records.find({}, { projection: { _id: 1 } }).toArray();
+    return found.map(({ _id }) => String(_id));
   }
 
   close(): Promise<void> {
