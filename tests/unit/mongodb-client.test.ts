@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { after, before, test, type TestContext } from 'node:test';
+import { createServer } from 'node:tls';
+import { fileURLToPath } from 'node:url';
 import {
   type MongoClient,
   MongoNetworkError,
@@ -11,6 +15,7 @@ import {
 import { MongoDatabase } from '../../src/adapters/mongodb/client.ts';
 import { storeError, troubleOf } from '../../src/adapters/mongodb/mongo-errors.ts';
 import { AudiowaveError, hasCode } from '../../src/domain/errors.ts';
+import { listen } from '../support/listen.ts';
 import { recordedLog } from '../support/recorded-log.ts';
 import { startMongoDb, type MongoDbServer } from '../support/servers/mongodb.ts';
 
@@ -176,6 +181,46 @@ test('refused credentials are told of once, and not shown again at once', async 
       ['info', 'MongoDB answers again.'],
     ],
   );
+});
+
+test('a login by URL is taken; one that the server refuses is told of in check(), without the password', async (t) => {
+  const guarded = await startMongoDb({ login: 'ann:s3cret' });
+  t.after(() => guarded.stop());
+  const url = (login: string): string =>
+    `${guarded.freshUrl().replace('//', `//${login}@`)}?authMechanism=PLAIN`;
+  await openDatabase(t, url('ann:s3cret')).check();
+  const log = recordedLog();
+  const refused = openDatabase(t, url('ann:gu3ssed'), log);
+  for (let n = 0; n < 3; n += 1) {
+    await assert.rejects(refused.check(), (error) => {
+      assert.ok(hasCode(error, 'store.unavailable'));
+      assert.match(error.detail ?? '', /^Access denied for user 'ann' .* at mongodb:\/\/127\.0\.0\.1:\d+\//);
+      return true;
+    });
+  }
+  assert.equal(log.entries.length, 1);
+  assert.doesNotMatch(JSON.stringify(log.entries), /gu3ssed/);
+});
+
+test('TLS by URL: the certificate is checked', async (t) => {
+  const file = (name: string): string => fileURLToPath(new URL(`../fixtures/tls/${name}`, import.meta.url));
+  const [key, cert] = await Promise.all([readFile(file('localhost.key')), readFile(file('localhost.crt'))]);
+  const plain = server.freshUrl();
+  const front = createServer({ key, cert }, (client) => {
+    const upstream = connect(Number(new URL(plain).port), '127.0.0.1');
+    client.on('error', () => upstream.destroy()).pipe(upstream);
+    upstream.on('error', () => client.destroy()).pipe(client);
+  });
+  const port = await listen(t, front);
+  const url = `mongodb://localhost:${String(port)}${new URL(plain).pathname}?tls=true`;
+  await openDatabase(t, `${url}&tlsCAFile=${encodeURIComponent(file('mail-authority.crt'))}`).check();
+  const distrusting = openDatabase(t, url);
+  await assert.rejects(distrusting.check(), {
+    code: 'store.unavailable',
+    detail: /certificate.* at mongodb:/,
+  });
+  const unencrypted = openDatabase(t, url.replace('tls=true', 'tls=false'));
+  await assert.rejects(unencrypted.check(), { code: 'store.unavailable' });
 });
 
 test('a full disk is store.full at once, not waited for', async (t) => {

@@ -21,6 +21,8 @@ export interface MongoDbOptions {
   readonly folder?: string;
   /** A free one unless given. */
   readonly port?: number;
+  /** `user:password`: the one login that is taken (by mechanism PLAIN). Then it is the stand-in in any case. */
+  readonly login?: string;
 }
 
 /**
@@ -29,12 +31,12 @@ export interface MongoDbOptions {
  */
 export async function startMongoDb(options: MongoDbOptions = {}): Promise<MongoDbServer> {
   const given = process.env.TEST_MONGODB_URL;
-  if (given !== undefined && given !== '') return givenServer(given);
+  if (given !== undefined && given !== '' && options.login === undefined) return givenServer(given);
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'audiowave-mongodb-')));
   const port = options.port ?? (await freePort());
   const url = `mongodb://127.0.0.1:${String(port)}/`;
-  const kind = isInstalled('mongod') ? 'mongod' : 'stand-in';
-  const command = kind === 'mongod' ? await mongod(port, folder) : await standIn(port, folder);
+  const kind = options.login === undefined && isInstalled('mongod') ? 'mongod' : 'stand-in';
+  const command = kind === 'mongod' ? await mongod(port, folder) : await standIn(port, folder, options.login);
   const server: ServerProcess = new ServerProcess({ ...command, answers: () => checkIdentity(url, server) });
   await server.start();
   return {
@@ -62,9 +64,10 @@ function signal({ pid }: ServerProcess, name: 'SIGSTOP' | 'SIGCONT'): void {
 
 type Command = Omit<ServerCommand, 'answers'>;
 
-async function standIn(port: number, folder: string): Promise<Command> {
+async function standIn(port: number, folder: string, login?: string): Promise<Command> {
   await mkdir(folder, { recursive: true });
   const args = [...(await standInArguments()), String(port), join(folder, 'mongo.h2')];
+  if (login !== undefined) args.push(login);
   return { name: 'the MongoDB stand-in', program: 'java', args };
 }
 

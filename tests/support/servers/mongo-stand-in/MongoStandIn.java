@@ -1,22 +1,28 @@
 import de.bwaldvogel.mongo.MongoServer;
 import de.bwaldvogel.mongo.MongoVersion;
 import de.bwaldvogel.mongo.backend.h2.H2Backend;
+import de.bwaldvogel.mongo.bson.BinData;
 import de.bwaldvogel.mongo.bson.Document;
+import de.bwaldvogel.mongo.exception.MongoServerError;
 import io.netty.channel.Channel;
+import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Set;
 import org.h2.mvstore.MVStore;
 
 /**
- * A server of MongoDB's protocol for tests on machines without a mongod: {@code MongoStandIn <port> <file>} serves
- * 127.0.0.1 and keeps its data in one file. What it has acknowledged survives SIGKILL. It dies where it can't listen.
+ * A server of MongoDB's protocol for tests on machines without a mongod: {@code MongoStandIn <port> <file> [<user>:<password>]}
+ * serves 127.0.0.1 and keeps its data in one file. What it has acknowledged survives SIGKILL. It dies where it can't listen.
  */
 public final class MongoStandIn extends H2Backend {
     private static final Set<String> WRITES = Set.of(
         "insert", "update", "delete", "findandmodify", "createindexes", "dropindexes", "create", "drop", "dropdatabase");
 
-    private MongoStandIn(MVStore store) {
+    private final String login;
+
+    private MongoStandIn(MVStore store, String login) {
         super(store);
+        this.login = login;
     }
 
     /**
@@ -25,6 +31,7 @@ public final class MongoStandIn extends H2Backend {
      */
     @Override
     public Document handleCommand(Channel channel, String database, String command, Document query) {
+        if (command.equalsIgnoreCase("saslStart")) return logIn(query);
         if (!WRITES.contains(command.toLowerCase())) return super.handleCommand(channel, database, command, query);
         synchronized (WRITES) {
             try {
@@ -33,6 +40,15 @@ public final class MongoStandIn extends H2Backend {
                 commit();
             }
         }
+    }
+
+    /** Mechanism PLAIN (RFC 4616) only. Who does not log in is let in. */
+    private Document logIn(Document query) {
+        byte[] said = query.get("payload") instanceof BinData payload ? payload.getData() : new byte[0];
+        if (!new String(said, StandardCharsets.UTF_8).equals("\0" + login.replaceFirst(":", "\0"))) {
+            throw new MongoServerError(18, "AuthenticationFailed", "Authentication failed.");
+        }
+        return new Document("conversationId", 1).append("done", true).append("payload", new BinData(new byte[0])).append("ok", 1.0);
     }
 
     /** With the process id, as a mongod has it, so that whoever started this process knows that it is the one that answers. */
@@ -45,7 +61,7 @@ public final class MongoStandIn extends H2Backend {
         // Its own commits, one a second in the background, would come in the middle of writes.
         MVStore store = new MVStore.Builder().fileName(args[1]).autoCommitDisabled().open();
         store.setRetentionTime(0);
-        MongoStandIn backend = new MongoStandIn(store);
+        MongoStandIn backend = new MongoStandIn(store, args.length > 2 ? args[2] : "");
         backend.version(new MongoVersion() {
             @Override
             public List<Integer> getVersionArray() {
