@@ -253,7 +253,9 @@ export class GridFsFileWriter implements FileWriter {
   async #assertNotSwept(): Promise<void> {
     const mark = await this.#sender.persist(() => this.#parts.marks.find(this.writing.id));
     const isSwept = mark?.leftovers?.some(({ writer }) => writer === this.writing.writer) ?? false;
-    if (isSwept) throw new AudiowaveError('file.abandoned');
+    if (!isSwept) return;
+    await this.#sender.persist(() => this.#parts.bucket.deleteFile(this.writing.id, this.writing.writer));
+    throw new AudiowaveError('file.abandoned');
   }
 
   async #discard(): Promise<void> {
