@@ -32,8 +32,8 @@ export const USAGE = `Audiowave turns video into MP3.
   audiowave queues drop <queue> <message id> | --all
       Shows dead letters, sends them again (a failed conversion starts anew), or forgets them.
 
-  audiowave doctor
-      Says what was found, what is missing and what to do.
+  audiowave doctor [auth] [gateway] [converter] [notification]
+      Says what these roles find, servers included, what is missing and what to do.
 
   audiowave version
 

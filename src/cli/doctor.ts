@@ -3,28 +3,62 @@ import { createServer } from 'node:net';
 import type { Config } from '../config/config.ts';
 import { AudiowaveError } from '../domain/errors.ts';
 import { prepareDataFolder } from '../host/data-folder.ts';
-import { dataFolderOf, keepsMail, portUrls, shownUrl } from '../host/profiles.ts';
-import { openEngine } from '../host/roles.ts';
-import { readArguments } from './usage.ts';
+import { dataFolderOf, isLocal, keepsMail, portUrls, type PortName } from '../host/profiles.ts';
+import { portsOf } from '../host/requirements.ts';
+import { openEngine, type RoleName } from '../host/roles.ts';
+import { checkServers, missingSettings, type ServerFinding } from '../host/servers.ts';
+import { readArguments, rolesOf } from './usage.ts';
 
 interface Finding {
   readonly level: 'ok' | 'note' | 'problem';
   readonly what: string;
 }
 
-/** `audiowave doctor`: what was found, what is missing, what to do. 0 where nothing keeps Audiowave from running, else 1. */
+/**
+ * `audiowave doctor [role…]`: what was found for these roles (all where none is named), what is missing, what to do. 0
+ * where nothing keeps them from running, else 1.
+ */
 export async function doctor(args: readonly string[]): Promise<number> {
-  const { config } = readArguments(args);
+  const { config, words } = readArguments(args);
+  const roles = new Set(rolesOf(words));
   const findings = [
     nodeFinding(),
-    await encoderFinding(config),
-    await dataFinding(config),
-    await portFinding(config),
-    mailFinding(config),
+    ...(roles.has('converter') ? [await encoderFinding(config)] : []),
+    ...(needsFolder(config, roles) ? [await dataFinding(config)] : []),
+    ...(roles.has('gateway') ? [await portFinding(config)] : []),
+    ...(roles.has('notification') && keepsMail(portUrls(config).mail) ? [outboxFinding(config)] : []),
+    ...missingSettings(config, roles).map((what): Finding => ({ level: 'problem', what })),
+    ...(await checkServers(config, roles)).map(serverFinding),
   ];
   const marks = { ok: '✓', note: '·', problem: '✗' };
   for (const { level, what } of findings) process.stdout.write(`${marks[level]} ${what}\n`);
   return findings.some(({ level }) => level === 'problem') ? 1 : 0;
+}
+
+/** Converters spool the videos of a server in it. */
+function needsFolder(config: Config, roles: ReadonlySet<RoleName>): boolean {
+  const urls = portUrls(config);
+  return roles.has('converter') || portsOf(config, roles).some((port) => isLocal(urls[port] ?? ''));
+}
+
+/** Server → what it is to people, and the settings that say where it is and how to log in. */
+const SERVERS: Readonly<Record<PortName, readonly [string, string]>> = {
+  users: ['Accounts', 'USERS_URL, or MYSQL_HOST, MYSQL_USER, MYSQL_PASSWORD and MYSQL_DB'],
+  conversions: ['Conversions', 'CONVERSIONS_URL, or MONGO_URI'],
+  videos: ['Videos', 'VIDEOS_URL, or MONGODB_VIDEOS_URI or MONGO_URI'],
+  mp3s: ['MP3s', 'MP3S_URL, or MONGODB_MP3S_URI or MONGO_URI'],
+  broker: ['Broker', 'BROKER_URL, or RABBITMQ_HOST, RABBITMQ_USER and RABBITMQ_PASSWORD'],
+  mail: ['Mail', 'MAIL_URL, or GMAIL_ADDRESS and GMAIL_PASSWORD, or SMTP_HOST'],
+  auth: ['Auth', 'AUTH_URL, or AUTH_SVC_ADDRESS'],
+};
+
+function serverFinding({ port, url, trouble }: ServerFinding): Finding {
+  const [name, settings] = SERVERS[port];
+  if (trouble === undefined) return { level: 'ok', what: `${name}: ${url} answers` };
+  return {
+    level: 'problem',
+    what: `${name}: ${url}: ${trouble.replace(/\.$/, '')}. Start it, or correct its address and credentials: ${settings}.`,
+  };
 }
 
 function nodeFinding(): Finding {
@@ -104,12 +138,12 @@ async function portFinding(config: Config): Promise<Finding> {
   };
 }
 
-function mailFinding(config: Config): Finding {
-  const url = portUrls(config).mail;
-  const place = keepsMail(url)
-    ? `stays in the outbox, ${url?.replace(/^outbox:/, '') ?? ''}, until MAIL_URL or GMAIL_ADDRESS and GMAIL_PASSWORD name a mail server`
-    : `goes to ${shownUrl(url ?? 'no mail server')}`;
-  return { level: 'note', what: `Mail ${place}` };
+function outboxFinding(config: Config): Finding {
+  const folder = portUrls(config).mail?.replace(/^outbox:/, '') ?? '';
+  return {
+    level: 'note',
+    what: `Mail stays in the outbox, ${folder}, until MAIL_URL, or GMAIL_ADDRESS and GMAIL_PASSWORD, name a mail server`,
+  };
 }
 
 function messageOf(error: unknown): string {

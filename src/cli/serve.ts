@@ -1,10 +1,9 @@
 import { explainStart } from '../host/explain-start.ts';
 import { createLog } from '../host/log.ts';
 import { startHost, type Host } from '../host/host.ts';
-import { ROLE_NAMES, type RoleName } from '../host/roles.ts';
 import type { Logger } from '../ports/logger.ts';
 import { banner } from './banner.ts';
-import { readArguments, UsageError } from './usage.ts';
+import { readArguments, rolesOf } from './usage.ts';
 
 // npm passes Ctrl+C on to a process that has got it already: a second signal counts only after this time.
 const ECHO_MS = 1_000;
@@ -13,7 +12,7 @@ const EXIT_AFTER_MS = 2_000;
 /** `audiowave serve [role…]`: runs until a signal stops it or a role fails. */
 export async function serve(args: readonly string[]): Promise<number> {
   const { config, words } = readArguments(args);
-  const roles = words.length === 0 ? [...ROLE_NAMES] : words.map(roleOf);
+  const roles = rolesOf(words);
   const log = createLog(config);
   const end = Promise.withResolvers<number>();
   const stopListening = onEnd(log, end.resolve);
@@ -35,13 +34,6 @@ export async function serve(args: readonly string[]): Promise<number> {
     stopListening();
     await host?.stop(0);
   }
-}
-
-function roleOf(word: string): RoleName {
-  const role = ROLE_NAMES.find((name) => name === word);
-  if (role === undefined)
-    throw new UsageError(`There is no role "${word}"; the roles are ${ROLE_NAMES.join(', ')}.`);
-  return role;
 }
 
 /** Resolves `end` with an exit code on a signal or a failure that nobody caught; a second signal quits at once. */

@@ -1,4 +1,5 @@
 import { parseArgs, type ParseArgsOptionsConfig } from 'node:util';
+import { ROLE_NAMES, type RoleName } from '../host/roles.ts';
 import { configFlags, environment, readConfig, type Config } from '../config/config.ts';
 
 /** The call was not understood: exit code 2. */
@@ -33,4 +34,16 @@ export function readArguments(args: readonly string[], own: ParseArgsOptionsConf
     ),
   );
   return { config: readConfig(environment(), flags), words: parsed.positionals, options: values };
+}
+
+/** The roles that are named; all where none is. */
+export function rolesOf(words: readonly string[]): readonly RoleName[] {
+  return words.length === 0 ? ROLE_NAMES : words.map(roleOf);
+}
+
+function roleOf(word: string): RoleName {
+  const role = ROLE_NAMES.find((name) => name === word);
+  if (role === undefined)
+    throw new UsageError(`There is no role "${word}"; the roles are ${ROLE_NAMES.join(', ')}.`);
+  return role;
 }

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { asAudiowaveError, isAway } from '../domain/errors.ts';
+import { isAway } from '../domain/errors.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { RunningRole } from '../ports/role.ts';
+import { reasonOf } from './reason.ts';
 
 export interface PatientStartOptions {
   readonly log: Logger;
@@ -59,8 +60,9 @@ async function tryUntilStarted(
       return role;
     } catch (error) {
       if (!isAway(error)) throw error;
-      if (pauseMs === FIRST_PAUSE_MS) log.warn({ err: error }, 'waiting for what is away');
-      onWait(asAudiowaveError(error).message);
+      if (pauseMs === FIRST_PAUSE_MS)
+        log.warn({ reason: reasonOf(error) }, 'waiting for a server that is away');
+      onWait(reasonOf(error));
     }
     await delay(pauseMs, undefined, { signal }).catch(() => undefined);
   }

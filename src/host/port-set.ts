@@ -10,8 +10,9 @@ import type { Check } from '../ports/role.ts';
 import type { UserStore } from '../ports/user-store.ts';
 import { ADAPTERS, openAdapter, type OpenContext } from './adapters.ts';
 import { prepareDataFolder } from './data-folder.ts';
-import { withDeadline } from './deadline.ts';
+import { DeadlineError, withDeadline } from './deadline.ts';
 import { dataFolderOf, isLocal, keepsMail, portUrls, type PortName, type PortUrls } from './profiles.ts';
+import { reasonOf } from './reason.ts';
 import { missingPort } from './requirements.ts';
 
 interface Opened {
@@ -31,7 +32,8 @@ export class PortSet {
   readonly #context: OpenContext;
   readonly #opened = new Map<PortName, Promise<Opened>>();
 
-  readonly #checking = new Map<PortName, Promise<void>>();
+  readonly #questions = new Map<PortName, { readonly answer: Promise<void>; readonly until: number }>();
+  readonly #reasons = new Map<PortName, string>();
   #prepared: Promise<void> | undefined;
 
   constructor(config: Config, log: Logger) {
@@ -99,23 +101,44 @@ export class PortSet {
 
   /** Asks each open adapter whether it answers. */
   async checks(): Promise<Check[]> {
-    return Promise.all(
-      [...this.#opened].map(([name, opening]) => checkOne(name, this.#check(name, opening))),
-    );
+    return Promise.all([...this.#opened].map(([name, opening]) => this.check(name, opening)));
   }
 
-  /** One at a time for each adapter, however often it is asked for: the probes come faster than a dead server answers. */
-  #check(name: PortName, opening: Promise<Opened>): Promise<void> {
-    const existing = this.#checking.get(name);
-    if (existing !== undefined) return existing;
-    const checking = withDeadline(
-      opening.then((adapter) => adapter.check()),
-      CHECK_DEADLINE_MS,
-    ).finally(() => {
-      this.#checking.delete(name);
-    });
-    this.#checking.set(name, checking);
-    return checking;
+  /**
+   * Asks one. What it said last, where it does not answer in time: the driver of a dead server often needs longer to say
+   * why than a probe waits.
+   */
+  async check(name: PortName, opening: Promise<Opened>, deadlineMs = CHECK_DEADLINE_MS): Promise<Check> {
+    try {
+      await withDeadline(this.#asking(name, opening), deadlineMs);
+      return { name, ok: true };
+    } catch (error) {
+      const message = error instanceof DeadlineError ? this.#reasons.get(name) : undefined;
+      return { name, ok: false, message: message ?? reasonOf(error) };
+    }
+  }
+
+  /** One question at a time for each adapter, for as long as a probe waits: they come faster than a dead server answers. */
+  #asking(name: PortName, opening: Promise<Opened>): Promise<void> {
+    const existing = this.#questions.get(name);
+    if (existing !== undefined && performance.now() < existing.until) return existing.answer;
+    const answer = opening.then((adapter) => adapter.check());
+    const question = { answer, until: performance.now() + CHECK_DEADLINE_MS };
+    this.#questions.set(name, question);
+    const end = (reason: string | undefined): void => {
+      if (reason === undefined) this.#reasons.delete(name);
+      else this.#reasons.set(name, reason);
+      if (this.#questions.get(name) === question) this.#questions.delete(name);
+    };
+    answer.then(
+      () => {
+        end(undefined);
+      },
+      (error: unknown) => {
+        end(reasonOf(error));
+      },
+    );
+    return answer;
   }
 
   /** Closes all, the last opened first; a failure of one does not keep the others open. */
@@ -136,20 +159,4 @@ export class PortSet {
     }
     this.#opened.clear();
   }
-}
-
-async function checkOne(name: string, pending: Promise<void>): Promise<Check> {
-  try {
-    await pending;
-    return { name, ok: true };
-  } catch (error) {
-    return { name, ok: false, message: reasonOf(error) };
-  }
-}
-
-/** What is wrong, and what the adapter knows of it: the server, and its answer. */
-function reasonOf(error: unknown): string {
-  if (error instanceof AudiowaveError && error.detail !== undefined)
-    return `${error.message} (${error.detail})`;
-  return error instanceof Error ? error.message : String(error);
 }

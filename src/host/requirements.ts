@@ -14,6 +14,22 @@ export function missingPort(name: PortName): string {
   return `Not set: ${MISSING[name] ?? name}.`;
 }
 
+const STORES = ['conversions', 'videos', 'mp3s', 'broker'] as const;
+
+const NEEDS: Readonly<Record<RoleName, readonly PortName[]>> = {
+  auth: ['users'],
+  gateway: STORES,
+  converter: STORES,
+  notification: ['conversions', 'mp3s', 'broker', 'mail'],
+};
+
+/** The ports that `roles` use. */
+export function portsOf(config: Config, roles: ReadonlySet<RoleName>): readonly PortName[] {
+  const ports = new Set([...roles].flatMap((role) => NEEDS[role]));
+  if (roles.has('gateway')) ports.add(hasOwnAuth(config, roles) ? 'users' : 'auth');
+  return [...ports];
+}
+
 /** True where the gateway asks the auth service of its own process, which `roles` may name or not. */
 export function hasOwnAuth(config: Config, roles: ReadonlySet<RoleName>): boolean {
   return roles.has('auth') || (roles.has('gateway') && portUrls(config).auth === undefined);
