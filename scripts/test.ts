@@ -4,6 +4,16 @@ import { installCommand, isMissing, missingOf, SERVER_PROGRAMS, TEST_PROGRAMS } 
 // The whole test command: brings the programs that tests need, then runs node's test runner on all of tests/ (or on the
 // files given as arguments). A program that can't be had ends the run with one line; nothing is skipped.
 
+/**
+ * Tests start their servers themselves, with their own data and ports: what a package would start while it is installed
+ * is forbidden meanwhile (/usr/share/doc/init-system-helpers/README.policy-rc.d), unless somebody has a policy already.
+ */
+const WITHOUT_SERVICES = `policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap 'rm -f "$policy"' EXIT
+  printf '#!/bin/sh\\nexit 101\\n' > "$policy" && chmod +x "$policy"
+fi`;
+
 function bringPrograms(): void {
   const needed = { ...TEST_PROGRAMS, ...SERVER_PROGRAMS };
   const missing = missingOf(needed);
@@ -11,7 +21,7 @@ function bringPrograms(): void {
   const command = installCommand(needed, missing);
   if (process.getuid?.() === 0 && !isMissing('apt-get')) {
     console.log(`tests: installing what brings ${missing.join(', ')}`);
-    spawnSync('sh', ['-c', command], { stdio: ['ignore', 'ignore', 'inherit'] });
+    spawnSync('sh', ['-c', `${WITHOUT_SERVICES}\n${command}`], { stdio: ['ignore', 'ignore', 'inherit'] });
   }
   const still = missingOf(needed);
   if (still.length > 0) {
