@@ -66,7 +66,9 @@ export function composeFailureMail(conversion: Conversion, sender: Sender): Mail
       ['Video ID', conversion.id],
     ]),
   );
-  return { ...envelope(conversion, sender, 'failed'), subject: 'MP3 conversion failed', text, html };
+  // One that an operator has started anew may fail again, and that is another mail.
+  const kind = `failed-${(conversion.endedAt ?? 0).toString(36)}`;
+  return { ...envelope(conversion, sender, kind), subject: 'MP3 conversion failed', text, html };
 }
 
 function envelope(
