@@ -27,8 +27,9 @@ function explain(error: unknown): number {
     return 2;
   }
   if (error instanceof AudiowaveError) {
-    const detail = error.detail === undefined ? '' : `  (${error.detail})\n`;
-    process.stderr.write(`audiowave: ${error.message}\n${detail}`);
+    const { message, detail } = error;
+    const more = detail === undefined || message.includes(detail) ? '' : `  (${detail})\n`;
+    process.stderr.write(`audiowave: ${message}\n${more}`);
     return error.code === 'config.invalid' ? 2 : 1;
   }
   process.stderr.write(

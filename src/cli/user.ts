@@ -14,7 +14,8 @@ export async function user(args: readonly string[]): Promise<number> {
   const [action, email, ...more] = words;
   if (more.length > 0)
     throw new UsageError(`One e-mail address at a time, please: "${more.join(' ')}" is too much.`);
-  const log = createLog({ ...config, logLevel: 'warn' });
+  // A database that is away says so in the error that ends the command.
+  const log = createLog({ ...config, logLevel: 'error' });
   const accounts = await openAccounts(config, log);
   try {
     switch (action) {
