@@ -28,8 +28,8 @@ const CONNECTIONS = 8;
 /** The longest that one call takes, whatever the server does. */
 const CALL_DEADLINE_MS = 4_500;
 const CONNECT_DEADLINE_MS = 4_000;
-/** Rebuilding a table of a million accounts takes a while. */
-const PREPARE_DEADLINE_MS = 120_000;
+/** Rebuilding a table of a million accounts takes about a minute. */
+const PREPARE_DEADLINE_MS = 600_000;
 const TRIES = 3;
 const REFUSAL_HOLDS_MS = 10_000;
 const FIRST_PAUSE_MS = 250;

@@ -54,6 +54,7 @@ export async function migrate(connection: PoolConnection, log: Logger): Promise<
   const columns = await readColumns(connection);
   // Looked at without the lock first: else every start would wait while some process migrates another table.
   if (missingSteps(columns).length === 0) return;
+  log.info({}, 'making or fitting the user table; a big one takes a while');
   const [rows] = await connection.query<RowDataPacket[]>(
     `SELECT GET_LOCK(LEFT(CONCAT('audiowave ', MD5(DATABASE())), 64), ${String(LOCK_WAIT_SECONDS)}) AS isOurs`,
   );

@@ -20,8 +20,12 @@ const BY_NUMBER: Readonly<Record<number, Trouble>> = {
   1044: 'refused', // ER_DBACCESS_DENIED_ERROR
   1045: 'refused', // ER_ACCESS_DENIED_ERROR, in MariaDB also where an unencrypted connection is refused
   1049: 'refused', // ER_BAD_DB_ERROR
+  1129: 'refused', // ER_HOST_IS_BLOCKED
   1130: 'refused', // ER_HOST_NOT_PRIVILEGED
   1698: 'refused', // ER_ACCESS_DENIED_NO_PASSWORD_ERROR
+  1862: 'refused', // ER_MUST_CHANGE_PASSWORD_LOGIN
+  3118: 'refused', // ER_ACCOUNT_HAS_BEEN_LOCKED of MySQL
+  4151: 'refused', // ER_ACCOUNT_HAS_BEEN_LOCKED of MariaDB
   3159: 'refused', // ER_SECURE_TRANSPORT_REQUIRED of MySQL
   1053: 'lost', // ER_SERVER_SHUTDOWN
   1077: 'lost', // ER_NORMAL_SHUTDOWN

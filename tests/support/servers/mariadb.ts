@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { createConnection, type Connection, type ConnectionOptions } from 'mysql2/promise';
+import { eventually } from '../eventually.ts';
 import { freePort, ServerProcess, type TestServer } from './server-process.ts';
 
 export interface MariaDbOptions {
@@ -33,8 +34,8 @@ export interface MariaDb extends TestServer {
   urlOf(database: string): string;
   /** A connection of the test's own, which it ends. */
   connect(options?: ConnectionOptions): Promise<Connection>;
-  /** Stops answering while keeping every connection, as a server that hangs does; thaw() lets it go on. */
-  freeze(): void;
+  /** Makes it keep every connection and answer nothing, as a server that hangs does; thaw() lets it go on. */
+  freeze(): Promise<void>;
   thaw(): void;
 }
 
@@ -59,7 +60,12 @@ export async function startMariaDb(options: MariaDbOptions = {}): Promise<MariaD
     certificateFile,
     keepsFolder: options.folder !== undefined,
   });
-  await server.restart();
+  try {
+    await server.restart();
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
   return server;
 }
 
@@ -156,8 +162,16 @@ class RunningMariaDb implements MariaDb {
     });
   }
 
-  freeze(): void {
+  async freeze(): Promise<void> {
     this.#signal('SIGSTOP');
+    const threads = `/proc/${String(this.#process.pid)}/task`;
+    // A thread that runs at this moment still answers.
+    await eventually('every thread of MariaDB has stopped', async () => {
+      const states = (await readdir(threads)).map((thread) =>
+        readFile(`${threads}/${thread}/status`, 'utf8'),
+      );
+      return (await Promise.all(states)).every((status) => /^State:\s+T/m.test(status));
+    });
   }
 
   thaw(): void {
