@@ -122,9 +122,12 @@ export class MongoDatabase {
   async #attempt<T>(work: () => Promise<T>, deadlineMs: number): Promise<T> {
     // A login costs the server work, and a wrong password stays wrong for a while.
     if (this.#refusal !== undefined && this.#refusal.until > Date.now()) throw this.#refusal.error;
+    const end = performance.now() + deadlineMs;
     const result = await this.#within(deadlineMs, async () => {
       // A client whose first connection failed does not connect again by itself.
       await this.#shared.client.connect();
+      // The caller has been told already that the server is away: nothing may be written for it any more.
+      if (performance.now() >= end) throw new DeadlinePassed(deadlineMs);
       return work();
     });
     this.#noteWell();
