@@ -141,6 +141,7 @@ async function chaos(options: Options, folder: string): Promise<boolean> {
     settings: SETTINGS,
   });
   let traffic: Traffic | undefined;
+  onSignal(() => all.stop());
   try {
     const killer = new Killer(all, { seed: options.seed, lengthMs });
     say(
@@ -172,10 +173,18 @@ async function chaos(options: Options, folder: string): Promise<boolean> {
   }
 }
 
+/** Ctrl+C: ends all, removes the servers' data, and leaves with 130. */
+function onSignal(stop: () => Promise<void>): void {
+  const leave = (): void => {
+    void stop().finally(() => process.exit(130));
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.removeAllListeners(signal).once(signal, leave);
+}
+
 const options = readOptions();
 const folder = await mkdtemp(join(tmpdir(), 'audiowave-chaos-'));
-// What was started dies with this process: the kernel sees to that.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+// Before all has started the kernel ends what was started, as it does wherever this process dies.
+onSignal(() => Promise.resolve());
 let isGood = false;
 try {
   isGood = await chaos(options, folder);

@@ -111,7 +111,7 @@ export class RoleProcess {
       },
       START_DEADLINE_MS,
     );
-    if (!this.runs) throw new Error(`${this.name} did not start: ${(await this.log()).slice(-2_000)}`);
+    if (!this.runs) throw new Error(`${this.name} did not start. ${(await this.log()).slice(-2_000)}`);
   }
 
   /** What it says of its dependencies; throws where it does not answer. */
