@@ -21,7 +21,7 @@ export function explainStart(error: unknown, config: Config): unknown {
   }
   if (['listen', 'bind', 'getaddrinfo'].includes(cause.syscall)) {
     const place = `${config.host}:${String(cause.port ?? config.port)}`;
-    const message = `Can't listen on ${place} (${cause.code}); set AUDIOWAVE_HOST and AUDIOWAVE_PORT to an address of this machine.`;
+    const message = `Can't listen on ${place} (${cause.code}); set AUDIOWAVE_HOST and ${portSetting(cause.port, config)} to an address of this machine.`;
     return new AudiowaveError('config.invalid', message, { cause: error });
   }
   if (cause.path !== undefined) {
@@ -45,7 +45,13 @@ function systemErrorIn(error: unknown): SystemError | undefined {
 }
 
 function portTaken({ address, port = 0 }: SystemError, config: Config): string {
-  const setting = port === config.authPort && port !== config.port ? 'AUDIOWAVE_AUTH_PORT' : 'AUDIOWAVE_PORT';
   const other = port < 65_535 ? port + 1 : port - 1;
-  return `Port ${String(port)} on ${address ?? config.host} is taken by another program. Stop it, or choose another port: ${setting}=${String(other)} npm start`;
+  return `Port ${String(port)} on ${address ?? config.host} is taken by another program. Stop it, or choose another port: ${portSetting(port, config)}=${String(other)} npm start`;
+}
+
+/** The setting that names a port. */
+function portSetting(port: number | undefined, config: Config): string {
+  if (port === config.port) return 'AUDIOWAVE_PORT';
+  if (port === config.authPort) return 'AUDIOWAVE_AUTH_PORT';
+  return port === config.healthPort ? 'AUDIOWAVE_HEALTH_PORT' : 'AUDIOWAVE_PORT';
 }

@@ -51,7 +51,7 @@ suite('audiowave serve', () => {
 
   test('reports every wrong setting at once, by name, and exits with 2', async () => {
     const ran = await audiowave(['serve', '--max-upload', 'much'], {
-      settings: { AUDIOWAVE_PORT: '99999', REGISTRATION: 'maybe', RABBITMQ_HOST: 'rabbitmq' },
+      settings: { AUDIOWAVE_PORT: '99999', REGISTRATION: 'maybe', RABBITMQ_HOST: 'rabbitmq:x' },
     });
     assert.equal(ran.code, 2);
     for (const name of [

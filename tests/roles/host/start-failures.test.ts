@@ -68,6 +68,13 @@ test('an address that is not one of this machine is told with its settings', asy
   }
 });
 
+test('the probes on an address that is not of this machine are told with their setting', async (t) => {
+  const settings = { AUDIOWAVE_HOST: '192.0.2.1', AUDIOWAVE_HEALTH_PORT: '8081' };
+  const [code, message] = await startError(await testConfig(t, settings), ['converter']);
+  assert.equal(code, 'config.invalid');
+  assert.match(message, /^Can't listen on 192\.0\.2\.1:8081 .* AUDIOWAVE_HOST and AUDIOWAVE_HEALTH_PORT /);
+});
+
 test('a data folder that can be none is told with its setting', async (t) => {
   const file = join(await tempFolder(t), 'file');
   await writeFile(file, '');
