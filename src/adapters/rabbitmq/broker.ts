@@ -35,6 +35,8 @@ export interface RabbitMqOptions {
    * has had it so long. After a third of it a delivery is handed over (docs/adr/010-rabbitmq.md).
    */
   readonly ackTimeoutMs?: number;
+  /** After so long without a delivery a consumer subscribes anew; a minute by default. */
+  readonly idleRefreshMs?: number;
 }
 
 /** What looks into queues. */
@@ -93,7 +95,7 @@ export class RabbitMqBroker implements Broker {
     this.#mustBeOpen();
     if (!(options.prefetch >= 1)) throw new RangeError('prefetch must be 1 or more');
     const { link, queues } = this.#read();
-    const { log, ackTimeoutMs = 1_800_000 } = this.#options;
+    const { log, ackTimeoutMs = 1_800_000, idleRefreshMs = 60_000 } = this.#options;
     const consumer = new QueueConsumer(queue, options, handler, {
       publisher: this.#publisher,
       log,
@@ -111,6 +113,8 @@ export class RabbitMqBroker implements Broker {
         consumer.take(channel, message);
       },
       detached: () => consumer.detached,
+      isIdle: () => consumer.isIdle,
+      idleRefreshMs,
     });
     consumer.start(subscriptions);
     await this.#untilBegun(subscriptions, link);

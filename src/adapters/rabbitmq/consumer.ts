@@ -54,6 +54,10 @@ export class QueueConsumer implements Consumer {
       .length;
   }
 
+  get isIdle(): boolean {
+    return this.#running.size === 0;
+  }
+
   /** A message that the broker gives to us. */
   take(channel: Channel, message: AsyncMessage): void {
     // The client calls a turn later; the message has gone back by itself then.

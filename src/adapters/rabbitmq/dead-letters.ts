@@ -1,12 +1,15 @@
 import type { Channel, SyncMessage } from 'rabbitmq-client';
 import type { DeadLetter } from '../../ports/broker.ts';
-import { copyForReplay, keepBytes, parseBody, readDeath, readMessage, type Arrived } from './envelope.ts';
+import { keepBytes } from './client-inner.ts';
+import { copyForReplay, parseBody, readDeath, readMessage, type Arrived } from './envelope.ts';
 import type { Link } from './link.ts';
 import type { Publisher } from './publisher.ts';
 import { deadQueue, hasAmqpCode, mainQueue, type Queues } from './queues.ts';
-import { orAborted } from './waiting.ts';
+import { orAborted, pause } from './waiting.ts';
 
 const CALL_MS = 10_000;
+const BACK_MS = 2_000;
+const BACK_PAUSE_MS = 10;
 
 /**
  * The dead letters, read by getting and giving back, since a queue has no other way to look into it. While one call
@@ -79,22 +82,36 @@ export class DeadLetters {
     const there = (await this.#queues.count(name, AbortSignal.timeout(CALL_MS))) ?? 0;
     if (there === 0) return;
     const channel = await this.#link.channel(AbortSignal.timeout(CALL_MS));
+    let [kept, lastKept] = [0, 0];
     try {
       keepBytes(channel);
-      let lastKept: number | undefined;
       for (let seen = 0; seen < Math.min(there, limit); seen++) {
         const message = await get(channel, name);
         if (message === undefined) break;
         const { deliveryTag } = message;
-        if ((await visitor(message, readMessage(message))) === 'forget') channel.basicAck({ deliveryTag });
-        else lastKept = deliveryTag;
+        if ((await visitor(message, readMessage(message))) === 'forget') {
+          channel.basicAck({ deliveryTag });
+        } else {
+          lastKept = deliveryTag;
+          kept++;
+        }
       }
-      if (lastKept !== undefined) channel.basicNack({ deliveryTag: lastKept, multiple: true, requeue: true });
+      if (kept > 0) channel.basicNack({ deliveryTag: lastKept, multiple: true, requeue: true });
     } catch (error) {
       if (!hasAmqpCode(error, 'NOT_FOUND')) throw error;
     } finally {
-      // The channel gives back what is left, and says when it has.
       await orAborted(channel.close(), AbortSignal.timeout(CALL_MS)).catch(() => undefined);
+    }
+    await this.#untilBack(name, kept);
+  }
+
+  /** A quorum queue takes back in its own time; who looks before that would see too few. */
+  async #untilBack(name: string, kept: number): Promise<void> {
+    const signal = AbortSignal.timeout(BACK_MS);
+    while (!signal.aborted) {
+      const there = await this.#queues.count(name, signal).catch(() => 0);
+      if (there === undefined || there >= kept) return;
+      await pause(BACK_PAUSE_MS, signal);
     }
   }
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { AsyncMessage, Channel, Envelope, SyncMessage } from 'rabbitmq-client';
+import type { AsyncMessage, Envelope, SyncMessage } from 'rabbitmq-client';
 import type { MessageBody } from '../../domain/messages.ts';
+import { UNTOUCHED } from './client-inner.ts';
 
 /** Attempts that were used before this delivery. */
 const ATTEMPTS = 'x-audiowave-attempts';
@@ -36,25 +37,6 @@ export interface Arrived {
 
 /** The body of a message, or why it is none. */
 export type Parsed = { readonly body: MessageBody } | { readonly reason: string };
-
-const UNTOUCHED = 'identity; audiowave';
-
-/**
- * Lets the channel give bodies as they came. The client parses JSON and decodes text by the message's content type,
- * and keeps the bytes only where there is a content encoding: so there is one, and read() takes it away again.
- */
-export function keepBytes(channel: Channel): void {
-  interface HeaderFrame {
-    readonly fields: { contentEncoding?: string };
-  }
-  const inner = channel as unknown as { _onHeader?: (frame: HeaderFrame) => void };
-  const original = inner._onHeader;
-  if (original === undefined) throw new Error('this version of rabbitmq-client reads headers in another way');
-  inner._onHeader = (frame) => {
-    frame.fields.contentEncoding ||= UNTOUCHED;
-    original.call(channel, frame);
-  };
-}
 
 export function readMessage(message: AsyncMessage | SyncMessage): Arrived {
   const raw = Buffer.isBuffer(message.body) ? message.body : Buffer.from(String(message.body));

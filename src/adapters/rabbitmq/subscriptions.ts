@@ -1,7 +1,8 @@
 import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { AsyncMessage, Channel } from 'rabbitmq-client';
 import type { Logger } from '../../ports/logger.ts';
-import { keepBytes } from './envelope.ts';
+import { cancelButHear, keepBytes } from './client-inner.ts';
 import type { Link } from './link.ts';
 import { deadQueue, mainQueue, type Queues } from './queues.ts';
 import { jittered, orAborted, pause } from './waiting.ts';
@@ -9,6 +10,8 @@ import { jittered, orAborted, pause } from './waiting.ts';
 const SETUP_MS = 15_000;
 const LONGEST_PAUSE_MS = 15_000;
 const CLOSE_MS = 2_000;
+/** How long what was assigned before the end of a subscription may take to come. */
+const LATE_MS = 50;
 
 export interface SubscriptionOptions {
   readonly link: Link;
@@ -19,12 +22,18 @@ export interface SubscriptionOptions {
   readonly take: (channel: Channel, message: AsyncMessage) => void;
   /** How many deliveries run without a subscription; so many are left out. */
   readonly detached: () => number;
+  /** Nothing runs. */
+  readonly isIdle: () => boolean;
+  /** After so long without a delivery the subscriptions are made anew. */
+  readonly idleRefreshMs: number;
 }
 
 /**
  * What one consumer asks of the broker: a channel of its own, and on it one subscription with a prefetch of 1 for each
  * place. A place whose handler goes on without its message (handed over, or cut off) has none until it is free, so that
- * no message waits here while another process could have it. Made again for ever after every interruption.
+ * no message waits here while another process could have it. Made again for ever after every interruption, and when
+ * nothing came for long: a quorum queue that was deleted and made again within milliseconds goes on assigning messages
+ * to the old subscription, to which they never come (RabbitMQ 3.10).
  */
 export class Subscriptions {
   readonly #options: SubscriptionOptions;
@@ -35,6 +44,7 @@ export class Subscriptions {
   #balancing: Promise<void> = Promise.resolve();
   #loop: Promise<void> | undefined;
   #lastTag = 0;
+  #refreshTimer: NodeJS.Timeout | undefined;
 
   constructor(options: SubscriptionOptions) {
     this.#options = options;
@@ -51,32 +61,28 @@ export class Subscriptions {
 
   /** Subscribes as often as there are free places. */
   balance(): void {
-    this.#balancing = this.#balancing.then(() => this.#fill()).catch(() => this.#channel?.close());
+    this.#inTurn(() => this.#fill());
   }
 
   /** Ends the subscription of a delivery, whose place is now taken without it. */
   async cancel({ channel, consumerTag }: { channel: Channel; consumerTag: string }): Promise<void> {
     if (!this.#tags.delete(consumerTag) || !channel.active) return;
     const signal = AbortSignal.timeout(SETUP_MS);
-    await orAborted(channel.basicCancel(consumerTag), signal).catch(() => undefined);
+    await orAborted(this.#end(channel, consumerTag), signal).catch(() => undefined);
   }
 
   /** No delivery begins after this; those that run can still be acknowledged. */
   async cancelAll(): Promise<void> {
     this.#ended.abort();
-    const channel = this.#channel;
-    if (channel === undefined) return;
-    const time = AbortSignal.timeout(CLOSE_MS);
-    const cancelled = this.#balancing.then(() =>
-      Promise.all([...this.#tags].map((tag) => channel.basicCancel(tag))),
-    );
-    await orAborted(cancelled, time).catch(() => undefined);
-    this.#tags.clear();
+    clearTimeout(this.#refreshTimer);
+    const cancelled = this.#balancing.then(() => this.#cancelTags());
+    await orAborted(cancelled, AbortSignal.timeout(CLOSE_MS)).catch(() => undefined);
   }
 
   /** Lets the channel go; acknowledgements sent before are heeded. */
   async close(): Promise<void> {
     this.#ended.abort();
+    clearTimeout(this.#refreshTimer);
     const closed = Promise.all([this.#channel?.close(), this.#loop]);
     await orAborted(closed, AbortSignal.timeout(CLOSE_MS)).catch(() => undefined);
   }
@@ -130,6 +136,35 @@ export class Subscriptions {
     }
   }
 
+  #inTurn(work: () => Promise<void>): void {
+    this.#balancing = this.#balancing.then(work).catch(() => this.#channel?.close());
+  }
+
+  async #cancelTags(): Promise<void> {
+    const channel = this.#channel;
+    if (channel?.active === true) {
+      await Promise.all([...this.#tags].map((tag) => this.#end(channel, tag)));
+      await delay(LATE_MS);
+    }
+    this.#tags.clear();
+  }
+
+  #end(channel: Channel, consumerTag: string): Promise<void> {
+    return cancelButHear(channel, consumerTag, (message) => {
+      this.#options.take(channel, message);
+    });
+  }
+
+  async #refresh(): Promise<void> {
+    if (this.#isEnded()) return;
+    if (this.#options.isIdle()) {
+      await this.#cancelTags();
+      // Closed only where nothing came at the last moment; otherwise that channel serves on.
+      if (this.#options.isIdle()) await this.#channel?.close();
+    }
+    await this.#fill();
+  }
+
   #isEnded(): boolean {
     return this.#ended.signal.aborted;
   }
@@ -137,6 +172,11 @@ export class Subscriptions {
   async #fill(): Promise<void> {
     const { queue, prefetch, take, detached } = this.#options;
     const channel = this.#channel;
+    clearTimeout(this.#refreshTimer);
+    if (this.#isEnded()) return;
+    this.#refreshTimer = setTimeout(() => {
+      this.#inTurn(() => this.#refresh());
+    }, this.#options.idleRefreshMs);
     while (channel?.active === true && !this.#isEnded() && this.#tags.size < prefetch - detached()) {
       const consumerTag = `audiowave-${String(++this.#lastTag)}`;
       this.#tags.add(consumerTag);
