@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
 import { Binary, Long, ObjectId } from 'mongodb';
+import { MongoDatabase } from '../../src/adapters/mongodb/client.ts';
+import { FileBucket } from '../../src/adapters/mongodb/file-bucket.ts';
 import { CHUNK_BYTES } from '../../src/adapters/mongodb/file-documents.ts';
 import { hasCode, type ErrorCode } from '../../src/domain/errors.ts';
 import { mintFileId, type FileId } from '../../src/domain/ids.ts';
@@ -9,6 +11,7 @@ import type { FileInfo, FileStore } from '../../src/ports/file-store.ts';
 import { collect, patternBytes, pieces, streamed } from '../support/bytes.ts';
 import { eventually } from '../support/eventually.ts';
 import { testBucket, type TestBucket } from '../support/gridfs.ts';
+import { recordedLog } from '../support/recorded-log.ts';
 import { startMongoDb, type MongoDbServer } from '../support/servers/mongodb.ts';
 import { storeAll } from '../support/store-all.ts';
 
@@ -205,6 +208,42 @@ test('ids that are no ObjectId, long lengths and missing dates do no harm', asyn
   );
   assert.equal((await collect(store.read(id))).toString(), 'abc');
   assert.equal((await store.stat(id))?.storedAt, _id.getTimestamp().getTime());
+});
+
+test('the length of a file of more than 2 GiB is a whole number for everybody', async (t) => {
+  const bucket = await testBucket(t, server);
+  const database = MongoDatabase.open(bucket.url, { log: recordedLog(), database: 'test' });
+  t.after(() => database.close());
+  const _id = new ObjectId();
+  const length = 3_000_000_000;
+  await new FileBucket(database, recordedLog()).insertFile({
+    _id,
+    length,
+    chunkSize: CHUNK_BYTES,
+    uploadDate: new Date(),
+  });
+  const bare = await bucket.files.findOne({ _id }, { promoteLongs: false });
+  assert.ok((bare?.length as unknown) instanceof Long);
+  const store = await bucket.open();
+  assert.equal((await store.stat(_id.toHexString() as FileId))?.sizeBytes, length);
+});
+
+test('metadata of other programs is none of ours', async (t) => {
+  const bucket = await testBucket(t, server);
+  const store = await bucket.open();
+  const bytes = patternBytes(5_000);
+  for (const metadata of [null, { writer: 'Ann' }]) {
+    const id = mintFileId();
+    const options = metadata === null ? {} : { metadata };
+    const upload = bucket.official(1024).openUploadStreamWithId(new ObjectId(id), 'x', options);
+    upload.end(bytes);
+    await once(upload, 'finish');
+    if (metadata === null) await bucket.files.updateOne({ _id: new ObjectId(id) }, { $set: { metadata } });
+    assert.ok((await collect(store.read(id))).equals(bytes));
+    assert.equal(await store.remove(id), true);
+  }
+  await store.sweep(Date.now() + 60_000);
+  await bucket.assertTidy();
 });
 
 test('list() gives more files than one page holds', async (t) => {

@@ -51,7 +51,7 @@ async function writerIn(bucket: TestBucket, id: FileId): Promise<WriterId> {
 /** The only whole file, and who wrote it. */
 async function theFile(bucket: TestBucket): Promise<{ file: FileDocument; writer: WriterId }> {
   const file = await bucket.files.findOne({});
-  const writer = file?.metadata?.writer;
+  const writer = file?.metadata?.audiowaveWriter;
   assert.ok(file !== null && writer !== undefined);
   return { file, writer };
 }
@@ -271,14 +271,11 @@ test('sweeps, commits and aborts at the same time leave whole files or nothing',
   const bucket = await testBucket(t, server);
   const [mine, other] = [await bucket.open(), await bucket.open()];
   const kept = new Map<FileId, Buffer>();
-  const ended = new AbortController();
-  const sweeping = (async () => {
-    let swept = 0;
-    while (!ended.signal.aborted) swept += await other.sweep(soon());
-    return swept;
-  })();
+  let swept = 0;
   const lanes = Array.from({ length: 8 }, async (_, lane) => {
-    for (let round = 0; round < 8; round += 1) {
+    for (let round = 0; round < 10; round += 1) {
+      // The first lane sweeps whatever the others are at.
+      if (lane === 0) swept += await other.sweep(soon());
       const id = mintFileId();
       const bytes = patternBytes(1_000 + lane * 70_000, round + 1);
       const writer = await mine.create(id);
@@ -292,8 +289,7 @@ test('sweeps, commits and aborts at the same time leave whole files or nothing',
     }
   });
   await Promise.all(lanes);
-  ended.abort();
-  assert.ok((await sweeping) > 0 && kept.size > 0, 'each won sometimes');
+  assert.ok(swept > 0 && kept.size > 0, 'each won sometimes');
   const found: FileId[] = [];
   for await (const { id } of other.list()) found.push(id);
   assert.deepEqual(found.sort(), [...kept.keys()].sort());

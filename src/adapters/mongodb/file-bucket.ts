@@ -1,4 +1,12 @@
-import { Binary, MongoServerError, ObjectId, type Collection, type Document, type Filter } from 'mongodb';
+import {
+  Binary,
+  Long,
+  MongoServerError,
+  ObjectId,
+  type Collection,
+  type Document,
+  type Filter,
+} from 'mongodb';
 import type { Logger } from '../../ports/logger.ts';
 import type { MongoDatabase } from './client.ts';
 import {
@@ -58,7 +66,7 @@ export class FileBucket {
   insertFile(file: FileDocument): Promise<boolean> {
     return this.#database.answer(async () => {
       try {
-        await this.#files.insertOne(file);
+        await this.#files.insertOne({ ...file, length: wholeNumber(file.length) });
         return true;
       } catch (error) {
         if (!isDuplicate(error)) throw error;
@@ -71,7 +79,7 @@ export class FileBucket {
   /** Takes a file out of sight, where it is that writer's; its chunks stay. True where it was there. */
   async deleteFile(id: ObjectId, writer: WriterId | null): Promise<boolean> {
     // null also finds documents without the field.
-    const filter = { _id: id, 'metadata.writer': writer } as Filter<FileDocument>;
+    const filter = { _id: id, 'metadata.audiowaveWriter': writer } as Filter<FileDocument>;
     return (await this.#database.answer(() => this.#files.deleteOne(filter))).deletedCount > 0;
   }
 
@@ -160,6 +168,14 @@ export class FileBucket {
       }
     });
   }
+}
+
+/**
+ * `length` is a whole number (GridFS specification); one of more than 32 bits would go out as a floating one, which
+ * drivers in other languages stumble over. It comes back as a number.
+ */
+function wholeNumber(length: number): number {
+  return length > 0x7fffffff ? (Long.fromNumber(length) as unknown as number) : length;
 }
 
 function unlessNoCollection(error: unknown): Document[] {

@@ -12,7 +12,7 @@ export interface FileDocument {
   readonly chunkSize: number;
   readonly uploadDate: Date;
   /** Ours; files of other implementations have none. */
-  readonly metadata?: { readonly writer?: WriterId };
+  readonly metadata?: { readonly audiowaveWriter?: WriterId } | null;
 }
 
 /** A document of `fs.chunks` (GridFS specification, "chunks collection document"). */
@@ -84,7 +84,7 @@ export function isChunkOf(writer: WriterId, chunkId: ObjectId): boolean {
 
 /** Whose bytes a file's are; null for files of other implementations. */
 export function writerOf(file: FileDocument): WriterId | null {
-  return file.metadata?.writer ?? null;
+  return file.metadata?.audiowaveWriter ?? null;
 }
 
 /** The ObjectId of `id`; a TypeError where that is no FileId. */

@@ -2,11 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { hasCode } from '../../domain/errors.ts';
 
 /** How long a transfer that has begun waits for a server that went away; a restart takes less. */
-const OUTAGE_MS = 12_000;
+const OUTAGE_MS = 15_000;
 const PAUSE_MS = 250;
 
 /**
- * The result of `work`, which is tried again while the store is away, for some 12 s at most and while `isWanted`. It must
+ * The result of `work`, which is tried again while the store is away, for some 15 s at most and while `isWanted`. It must
  * be harmless to repeat.
  */
 export async function bridgeOutage<T>(work: () => Promise<T>, isWanted: () => boolean): Promise<T> {

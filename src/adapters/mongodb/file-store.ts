@@ -5,7 +5,7 @@ import type { FileInfo, FileStore, FileWriter, ReadOptions } from '../../ports/f
 import type { Logger } from '../../ports/logger.ts';
 import { MongoDatabase } from './client.ts';
 import { FileBucket } from './file-bucket.ts';
-import { mintWriterId, objectIdOf, type FileDocument } from './file-documents.ts';
+import { mintWriterId, objectIdOf, writerOf, type FileDocument } from './file-documents.ts';
 import { readFollowing } from './file-follower.ts';
 import { WriterKeeper } from './file-keeper.ts';
 import { FileMarks, type Writing } from './file-marks.ts';
@@ -105,7 +105,7 @@ export class GridFsFileStore implements FileStore {
     const file = await this.#bucket.findFile(objectIdOf(id));
     if (file === undefined) return false;
     await this.#marks.bury(file);
-    return this.#bucket.deleteFile(file._id, file.metadata?.writer ?? null);
+    return this.#bucket.deleteFile(file._id, writerOf(file));
   }
 
   async *list(): AsyncGenerator<FileInfo, void, undefined> {

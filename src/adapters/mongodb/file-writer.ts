@@ -236,7 +236,7 @@ export class GridFsFileWriter implements FileWriter {
       length: this.#sizeBytes,
       chunkSize: CHUNK_BYTES,
       uploadDate: new Date(),
-      metadata: { writer: this.writing.writer },
+      metadata: { audiowaveWriter: this.writing.writer },
     };
     const isMine = await this.#sender.persist(() => marks.beginCommit(this.writing, file));
     if (!isMine) throw new AudiowaveError('file.abandoned');
