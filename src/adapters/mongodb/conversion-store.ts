@@ -12,6 +12,7 @@ import { CALL_DEADLINE_MS, MongoDatabase } from './client.ts';
 import { documentOf, INDEXES, newWriteId, recordOf, type ConversionDocument } from './conversion-document.ts';
 import { LazyIndexes } from './lazy-indexes.ts';
 import { DeadlinePassed, isDuplicateKey } from './mongo-errors.ts';
+import { RecentDocuments } from './recent-documents.ts';
 
 const COLLECTION = 'conversions';
 
@@ -33,6 +34,7 @@ export class MongoConversionStore implements ConversionStore {
   readonly #database: MongoDatabase;
   readonly #records: Collection<ConversionDocument>;
   readonly #indexes: LazyIndexes;
+  readonly #recent = new RecentDocuments();
 
   private constructor(database: MongoDatabase, log: Logger) {
     this.#database = database;
@@ -59,6 +61,7 @@ export class MongoConversionStore implements ConversionStore {
         // It is there, but not yet on a majority of the servers.
         await pause(end);
       }
+      this.#recent.keep(document);
     });
   }
 
@@ -99,6 +102,14 @@ export class MongoConversionStore implements ConversionStore {
     const writeId = newWriteId();
     let written: Conversion | undefined;
     return this.#bridge(async (end) => {
+      const recent = this.#recent.take(id);
+      if (recent !== undefined) {
+        const next = changedOrStale(recent, change);
+        if (next !== undefined) {
+          written = next;
+          if (await this.#replace(recent, documentOf(next, writeId, recent.writes))) return next;
+        }
+      }
       for (;;) {
         const current = await this.#readDocument(id);
         if (current === null) return undefined;
@@ -117,6 +128,7 @@ export class MongoConversionStore implements ConversionStore {
   remove(id: FileId): Promise<boolean> {
     const filter = { _id: new ObjectId(id) };
     let tried = false;
+    this.#recent.take(id);
     return this.#bridge(async () => {
       if ((await this.#records.findOne(filter, { projection: { _id: 1 } })) === null) return tried;
       const before = tried;
@@ -171,7 +183,9 @@ export class MongoConversionStore implements ConversionStore {
 
   /** False where somebody else has written since `current` was read. */
   async #replace({ _id, version }: ConversionDocument, document: ConversionDocument): Promise<boolean> {
-    return (await this.#records.replaceOne({ _id, version }, document)).matchedCount === 1;
+    if ((await this.#records.replaceOne({ _id, version }, document)).matchedCount !== 1) return false;
+    this.#recent.keep(document);
+    return true;
   }
 
   #first(filter: ConversionFilter): Promise<Conversion | undefined> {
@@ -191,6 +205,15 @@ export class MongoConversionStore implements ConversionStore {
   #due(key: keyof SweepKeys, before: number, limit: number): Promise<readonly Conversion[]> {
     const field = `keys.${key}` as const;
     return this.#all({ [field]: { $lt: before } }, { [field]: 1, _id: 1 }, limit);
+  }
+}
+
+/** What `change` makes of a document that may be out of date: whatever else it says needs a fresh one. */
+function changedOrStale(document: ConversionDocument, change: Change): Conversion | undefined {
+  try {
+    return nextVersion(recordOf(document), change);
+  } catch {
+    return undefined;
   }
 }
 
