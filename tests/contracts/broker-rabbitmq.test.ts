@@ -36,7 +36,7 @@ function subjectOn(t: TestContext, url: string): BrokerSubject {
       unacknowledged: async (queue) => Math.max(0, await server.unacknowledged(url, queue)),
     },
     open: async () => {
-      const broker = await RabbitMqBroker.open(url, { log: recordedLog() });
+      const broker = await RabbitMqBroker.open(url, { log: recordedLog(), settleMs: 0 });
       closing.push(() => broker.close());
       return broker;
     },

@@ -8,7 +8,7 @@ const [place, options] = process.argv.slice(2);
 if (place === undefined || options === undefined)
   throw new Error('usage: broker-crash-child.ts PLACE OPTIONS');
 const broker: Broker = place.startsWith('amqp:')
-  ? await RabbitMqBroker.open(place, { log: recordedLog() })
+  ? await RabbitMqBroker.open(place, { log: recordedLog(), settleMs: 0 })
   : SqliteBroker.open(place, JSON.parse(options) as SqliteBrokerOptions);
 const waiting: ((verdict: Verdict) => void)[] = [];
 

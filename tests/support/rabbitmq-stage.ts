@@ -16,6 +16,7 @@ export interface RabbitMqStage {
   readonly vhost: string;
   /** What brokers of open() logged. */
   readonly entries: readonly LogEntry[];
+  /** Without the rest that new queues get, where `options` do not say so: each test makes its own. */
   open(options?: Partial<RabbitMqOptions>): Promise<RabbitMqBroker>;
   /** A message as another program sends it: bytes, and only the properties that are named. */
   publishForeign(queue: string, body: Buffer | string, properties?: Partial<Envelope>): Promise<void>;
@@ -48,7 +49,7 @@ async function setStage(t: TestContext, server: RabbitMqServer): Promise<RabbitM
     vhost,
     entries: log.entries,
     open: async (options = {}) => {
-      const broker = await RabbitMqBroker.open(url, { log, ...options });
+      const broker = await RabbitMqBroker.open(url, { log, settleMs: 0, ...options });
       closing.push(() => broker.close());
       return broker;
     },

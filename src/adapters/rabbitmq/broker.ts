@@ -24,6 +24,7 @@ import { orAborted } from './waiting.ts';
 const PUBLISH_MS = 10_000;
 const CALL_MS = 5_000;
 const CONSUME_MS = 3_000;
+const SETTLE_MS = 1_000;
 /** RabbitMQ's own limit (`max_message_size`, 128 MiB), and what a property can hold. */
 const LARGEST_MESSAGE_BYTES = 134_217_728;
 const LONGEST_ID_BYTES = 255;
@@ -37,6 +38,8 @@ export interface RabbitMqOptions {
   readonly ackTimeoutMs?: number;
   /** After so long without a delivery a consumer subscribes anew; a minute by default. */
   readonly idleRefreshMs?: number;
+  /** How long a queue that was just made rests before it is used; a second by default (see {@link Queues}). */
+  readonly settleMs?: number;
 }
 
 /** What looks into queues. */
@@ -65,7 +68,7 @@ export class RabbitMqBroker implements Broker {
     this.#options = options;
     this.#outages = new Outages(address.place, options.log);
     this.#publishing = this.#link('audiowave publishing');
-    this.#publisher = new Publisher(this.#publishing);
+    this.#publisher = new Publisher(this.#publishing, options.settleMs ?? SETTLE_MS);
   }
 
   /** Begins to connect, and goes on for ever; `config.invalid` where the address can't be one. */
@@ -188,7 +191,7 @@ export class RabbitMqBroker implements Broker {
   #read(): Reading {
     if (this.#reading === undefined) {
       const link = this.#link('audiowave consuming');
-      const queues = new Queues(link);
+      const queues = new Queues(link, this.#options.settleMs ?? SETTLE_MS);
       this.#reading = { link, queues, deadLetters: new DeadLetters(link, queues, this.#publisher) };
     }
     return this.#reading;

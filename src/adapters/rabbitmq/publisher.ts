@@ -18,12 +18,13 @@ interface ConfirmChannel {
 export class Publisher {
   readonly #link: Link;
   readonly #queues: Queues;
-  #opening: Promise<ConfirmChannel> | undefined;
+  /** One for each queue: the broker handles a channel's messages in turn, and a queue that is stuck holds up the rest. */
+  readonly #opening = new Map<string, Promise<ConfirmChannel>>();
   #publications = 0;
 
-  constructor(link: Link) {
+  constructor(link: Link, settleMs: number) {
     this.#link = link;
-    this.#queues = new Queues(link);
+    this.#queues = new Queues(link, settleMs);
   }
 
   /**
@@ -57,7 +58,7 @@ export class Publisher {
 
   /** True where the message is stored, false where there is no such queue. */
   async #publish(queue: string, { body, properties }: Outgoing, signal: AbortSignal): Promise<boolean> {
-    const { channel, returned } = await this.#channel(signal);
+    const { channel, returned } = await this.#channel(queue, signal);
     const publication = ++this.#publications;
     const envelope = {
       ...properties,
@@ -72,14 +73,18 @@ export class Publisher {
     return !returned.delete(publication);
   }
 
-  async #channel(signal: AbortSignal): Promise<ConfirmChannel> {
+  async #channel(queue: string, signal: AbortSignal): Promise<ConfirmChannel> {
     for (;;) {
-      const opening = (this.#opening ??= this.#open(signal));
+      let opening = this.#opening.get(queue);
+      if (opening === undefined) {
+        opening = this.#open(signal);
+        this.#opening.set(queue, opening);
+      }
       try {
-        const opened = await opening;
+        const opened = await orAborted(opening, signal);
         if (opened.channel.active) return opened;
       } finally {
-        if (this.#opening === opening && !(await isActive(opening))) this.#opening = undefined;
+        if (this.#opening.get(queue) === opening && !(await isActive(opening))) this.#opening.delete(queue);
       }
     }
   }

@@ -1,6 +1,6 @@
 import { AMQPError } from 'rabbitmq-client';
 import type { Link } from './link.ts';
-import { orAborted } from './waiting.ts';
+import { orAborted, pause } from './waiting.ts';
 
 /** A queue and how to make it where there is none. */
 export interface QueueSpec {
@@ -53,10 +53,16 @@ export function delayStep(delayMs: number): number {
 export class Queues {
   readonly #link: Link;
   readonly #known = new Map<string, Promise<unknown>>();
+  readonly #settleMs: number;
   #generation = 0;
 
-  constructor(link: Link) {
+  /**
+   * `settleMs`: how old a queue has to be before it is used. A node notes half a second later that it has a new quorum
+   * queue; killed before that, it forgets the queue with what was confirmed in it (RabbitMQ 3.10, seen).
+   */
+  constructor(link: Link, settleMs: number) {
     this.#link = link;
+    this.#settleMs = settleMs;
   }
 
   /** Makes the queue where there is none; one that is there is used as it is. */
@@ -89,6 +95,7 @@ export class Queues {
     if ((await this.#passive(spec.name, signal)) !== undefined) return;
     try {
       await this.#once({ queue: spec.name, durable: true, arguments: { ...spec.arguments } }, signal);
+      await pause(this.#settleMs, signal);
     } catch (error) {
       // Somebody made it, of another kind, in this moment.
       if (!hasAmqpCode(error, 'PRECONDITION_FAILED')) throw error;
