@@ -25,8 +25,14 @@ export interface SweepKeys {
   readonly videoKeptSince: number | null;
   /** When a conversion ended whose MP3 is still kept. */
   readonly mp3KeptSince: number | null;
-  /** When a conversion ended whose record still names drafts, or is forgotten. */
+  /** When a conversion ended whose record still names drafts, is forgotten, or may have a video that it does not know of. */
   readonly draftsNamedSince: number | null;
+}
+
+/** True where our upload or fetch was given up before its video was known to be whole: it may have become so afterwards. */
+export function mayHaveUnknownVideo(c: Conversion): boolean {
+  const isGivenUp = c.state === 'failed' || c.state === 'cancelled';
+  return isGivenUp && c.source.kind !== 'foreign' && c.videoBytes === null && c.videoRemovedAt === null;
 }
 
 /** The sweep keys of a record. Every store finds records by these, so that all stores agree. */
@@ -37,7 +43,7 @@ export function sweepKeys(c: Conversion): SweepKeys {
       c.unpublished.length === 0 ? null : Math.min(...c.unpublished.map((entry) => entry.since)),
     videoKeptSince: c.videoRemovedAt === null ? c.endedAt : null,
     mp3KeptSince: c.mp3Fid !== null && c.mp3RemovedAt === null ? c.endedAt : null,
-    draftsNamedSince: c.drafts.length > 0 || isForgotten(c) ? c.endedAt : null,
+    draftsNamedSince: c.drafts.length > 0 || isForgotten(c) || mayHaveUnknownVideo(c) ? c.endedAt : null,
   };
 }
 

@@ -1,3 +1,4 @@
+import { mayHaveUnknownVideo } from '../../../domain/conversion-record.ts';
 import type { Conversion } from '../../../domain/conversion.ts';
 import { isForgotten } from '../../../domain/forgotten.ts';
 import { eachDue } from './each-due.ts';
@@ -48,7 +49,7 @@ export async function removeLeftovers(context: SweepContext): Promise<void> {
     async (conversion) => {
       await removeDrafts(context, conversion);
       if (isForgotten(conversion)) await removeForgotten(context, conversion);
-      else await deps.conversions.update(conversion.id, (c) => withoutDrafts(c, conversion.drafts));
+      else await clearRecord(context, conversion);
     },
   );
 }
@@ -63,8 +64,14 @@ async function removeForgotten({ deps }: SweepContext, { id, mp3Fid }: Conversio
   await deps.conversions.remove(id);
 }
 
-function withoutDrafts(c: Conversion, removed: Conversion['drafts']): Conversion {
-  return { ...c, drafts: c.drafts.filter((draft) => !removed.includes(draft)) };
+async function clearRecord({ deps, options }: SweepContext, { id, drafts }: Conversion): Promise<void> {
+  const current = await deps.conversions.find(id);
+  if (current !== undefined && mayHaveUnknownVideo(current)) await deps.videos.remove(id);
+  await deps.conversions.update(id, (c) => ({
+    ...c,
+    drafts: c.drafts.filter((draft) => !drafts.includes(draft)),
+    videoRemovedAt: mayHaveUnknownVideo(c) ? options.now() : c.videoRemovedAt,
+  }));
 }
 
 /** Removes half-written files that nobody writes any more. Whole files without a record are other implementations'. */
