@@ -135,7 +135,10 @@ void test('our converter with a foreign notification, which sees successes only 
   assert.deepEqual(seen, [{ ...extra, mp3_fid: ready.mp3Fid }]);
   const bytes = await collect(stage.mp3s.read(ready.mp3Fid ?? mintFileId()));
   assert.equal(bytes.toString(), 'mp3:sound');
-  assert.equal((await stage.broker.depth('audiowave.failed')).waiting, 1);
+  await eventually(
+    'the failure is announced on a queue of ours',
+    async () => (await stage.broker.depth('audiowave.failed')).waiting === 1,
+  );
 });
 
 void test('a file of others: an mp3 message that passes by tells its owner; else who may have it is a setting', async (t) => {
