@@ -176,7 +176,9 @@ async function chaos(options: Options, folder: string): Promise<boolean> {
 /** Ctrl+C: ends all, removes the servers' data, and leaves with 130. */
 function onSignal(stop: () => Promise<void>): void {
   const leave = (): void => {
-    void stop().finally(() => process.exit(130));
+    void stop()
+      .then(() => rm(folder, { recursive: true, force: true }))
+      .finally(() => process.exit(130));
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.removeAllListeners(signal).once(signal, leave);
 }
