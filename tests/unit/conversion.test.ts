@@ -3,7 +3,6 @@ import { test } from 'node:test';
 import {
   CONVERSION_STATES,
   LEGAL_MOVES,
-  MAX_LINKS,
   acceptForeign,
   addLink,
   cancel,
@@ -16,48 +15,16 @@ import {
   hasEnded,
   isLeased,
   markPublished,
-  newConversion,
   renew,
   reviveAbandoned,
   settleMail,
   type Conversion,
   type ConversionState,
-  type Lease,
 } from '../../src/domain/conversion.ts';
 import { sweepKeys } from '../../src/domain/conversion-record.ts';
 import { forget, isForgotten } from '../../src/domain/forgotten.ts';
-import { mintFileId, type FileId } from '../../src/domain/ids.ts';
-
-const NOW = 1_700_000_000_000;
-const LATER = NOW + 60_000;
-const FAILURE = { code: 'audio.no-sound', message: 'The file has no sound.' } as const;
-const RESULT = {
-  mp3Fid: 'f'.repeat(24) as FileId,
-  mp3Bytes: 10,
-  durationMs: 1_000,
-  incomplete: false,
-};
-
-function lease(holder: string, until = LATER): Lease {
-  return { holder, until };
-}
-
-/** A record in `state`, held by `holder` where somebody works in that state. */
-function record(state: ConversionState, fields: Partial<Conversion> = {}): Conversion {
-  const busy = state === 'uploading' || state === 'fetching' || state === 'converting';
-  const fresh = newConversion({
-    id: mintFileId(),
-    owner: 'ann@example.com',
-    state: 'queued',
-    name: 'talk.mp4',
-    source: { kind: 'upload' },
-    lease: busy ? lease('holder') : null,
-    now: NOW,
-  });
-  return { ...fresh, state, endedAt: hasEnded({ ...fresh, state }) ? NOW : null, ...fields };
-}
-
-const OWES_VIDEO = [{ announcement: 'video', since: NOW - 5 }] as const;
+import { FAILURE, LATER, NOW, OWES_VIDEO, RESULT, lease, record } from '../support/conversion-record.ts';
+import { mintFileId } from '../../src/domain/ids.ts';
 
 test('exactly the moves of the table are legal, and staying is', () => {
   for (const from of CONVERSION_STATES) {
@@ -318,33 +285,4 @@ test('cancel() loses where the conversion has ended', () => {
   for (const state of ['ready', 'failed', 'cancelled'] as const) {
     assert.equal(cancel(record(state), NOW), undefined, state);
   }
-});
-
-test('markPublished() clears what was owed then, and not what came to be owed later', () => {
-  const owing = record('queued', { unpublished: OWES_VIDEO });
-  assert.deepEqual(markPublished(owing, 'video')?.unpublished, []);
-  assert.deepEqual(markPublished(owing, 'video', NOW - 5)?.unpublished, []);
-  assert.equal(markPublished(owing, 'video', NOW - 6), undefined);
-  assert.equal(markPublished(owing, 'mp3'), undefined);
-});
-
-test('addLink() drops expired links, keeps a bounded number, and needs an MP3 that is there', () => {
-  let ready: Conversion = record('ready', { links: [{ tokenHash: 'old', expiresAt: NOW }] });
-  for (let n = 0; n <= MAX_LINKS; n += 1) {
-    ready = addLink(ready, { tokenHash: String(n), expiresAt: LATER }, NOW) ?? ready;
-  }
-  assert.deepEqual(
-    ready.links.map((link) => link.tokenHash),
-    Array.from({ length: MAX_LINKS }, (_, n) => String(n + 1)),
-  );
-  const link = { tokenHash: 'aa', expiresAt: LATER };
-  assert.equal(addLink(record('ready', { mp3RemovedAt: NOW }), link, NOW), undefined);
-  assert.equal(addLink(record('converting'), link, NOW), undefined);
-});
-
-test('settleMail() settles a mail that is due, once', () => {
-  const sent = settleMail(record('ready', { mail: 'due' }), 'sent');
-  assert.equal(sent?.mail, 'sent');
-  assert.equal(settleMail(sent, 'refused'), undefined);
-  assert.equal(settleMail(record('cancelled'), 'sent'), undefined);
 });
