@@ -1,4 +1,4 @@
-import { checkMove, type Conversion } from './conversion.ts';
+import { checkMove, type Announcement, type Conversion } from './conversion.ts';
 import { AudiowaveError } from './errors.ts';
 import { isForgotten } from './forgotten.ts';
 
@@ -27,6 +27,19 @@ export interface SweepKeys {
   readonly mp3KeptSince: number | null;
   /** When a conversion ended whose record still names drafts, is forgotten, or may have a video that it does not know of. */
   readonly draftsNamedSince: number | null;
+  /** Since when a conversion waits for a converter to take its message. */
+  readonly queuedSince: number | null;
+  /** Since when a mail waits for a notification process to take its message. */
+  readonly mailDueSince: number | null;
+}
+
+/** The message that alone carries the record on: it was announced, and whoever takes it says so in the record. */
+export function awaitedMessage(c: Conversion): Announcement | undefined {
+  if (c.unpublished.length > 0) return undefined;
+  if (c.state === 'queued') return 'video';
+  if (c.mail !== 'due' || isForgotten(c)) return undefined;
+  if (c.state === 'ready') return 'mp3';
+  return c.state === 'failed' ? 'failed' : undefined;
 }
 
 /** True where our upload or fetch was given up before its video was known to be whole: it may have become so afterwards. */
@@ -37,12 +50,15 @@ export function mayHaveUnknownVideo(c: Conversion): boolean {
 
 /** The sweep keys of a record. Every store finds records by these, so that all stores agree. */
 export function sweepKeys(c: Conversion): SweepKeys {
+  const awaited = awaitedMessage(c);
   return {
     leaseUntil: c.lease?.until ?? null,
     unpublishedSince:
       c.unpublished.length === 0 ? null : Math.min(...c.unpublished.map((entry) => entry.since)),
     videoKeptSince: c.videoRemovedAt === null ? c.endedAt : null,
     mp3KeptSince: c.mp3Fid !== null && c.mp3RemovedAt === null ? c.endedAt : null,
+    queuedSince: awaited === 'video' ? c.updatedAt : null,
+    mailDueSince: awaited === 'mp3' || awaited === 'failed' ? c.updatedAt : null,
     draftsNamedSince: c.drafts.length > 0 || isForgotten(c) || mayHaveUnknownVideo(c) ? c.endedAt : null,
   };
 }

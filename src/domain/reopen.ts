@@ -1,3 +1,4 @@
+import { awaitedMessage } from './conversion-record.ts';
 import type { Conversion } from './conversion.ts';
 
 /**
@@ -28,4 +29,14 @@ export function oweMailAgain(c: Conversion, now: number): Conversion | undefined
   if (c.mail !== 'refused' || (c.state !== 'ready' && c.state !== 'failed')) return undefined;
   const announcement = c.state === 'ready' ? 'mp3' : 'failed';
   return { ...c, mail: 'due', mailLease: null, unpublished: [{ announcement, since: now }] };
+}
+
+/**
+ * The message that the record waits for is owed once more: the broker has confirmed it and no longer has it. Undefined
+ * where the record waits for none, or was written since `before`.
+ */
+export function oweLostMessage(c: Conversion, before: number, now: number): Conversion | undefined {
+  const announcement = awaitedMessage(c);
+  if (announcement === undefined || c.updatedAt >= before) return undefined;
+  return { ...c, unpublished: [{ announcement, since: now }], updatedAt: now };
 }

@@ -17,7 +17,7 @@ export interface Announcer {
 }
 
 /** The queue on which an announcement travels. */
-function queueOf(queues: QueueNames, announcement: Announcement): string {
+export function queueOf(queues: QueueNames, announcement: Announcement): string {
   return announcement === 'failed' ? FAILED_QUEUE : queues[announcement];
 }
 

@@ -50,6 +50,11 @@ export interface ConversionStore {
     before: number,
     limit: number,
   ): Promise<readonly Conversion[]>;
+  /**
+   * Records that wait for their message to be taken, by a converter (`'conversion'`) or a notification process (`'mail'`),
+   * and were not written since `before`, oldest first: see sweepKeys().
+   */
+  awaiting(kind: 'conversion' | 'mail', before: number, limit: number): Promise<readonly Conversion[]>;
 
   /** Resolves where the store answers; `store.unavailable` otherwise. */
   check(): Promise<void>;

@@ -10,7 +10,7 @@ import { answer } from '../../src/adapters/sqlite/store-errors.ts';
 import { SqliteUserStore } from '../../src/adapters/sqlite/user-store.ts';
 import { AudiowaveError } from '../../src/domain/errors.ts';
 import { mintFileId } from '../../src/domain/ids.ts';
-import { newConversion } from '../../src/domain/conversion.ts';
+import { newConversion, type Conversion } from '../../src/domain/conversion.ts';
 import { tempFolder } from '../support/temp.ts';
 
 const ANN = { email: 'ann@example.com', password: 'secret', role: 'user' } as const;
@@ -142,4 +142,23 @@ test('a record that cannot be read is store.unavailable, and the others are stil
   other.close();
   await assert.rejects(store.find(bad.id), { code: 'store.unavailable' });
   assert.deepEqual(await store.find(good.id), good);
+});
+
+test('records of an older version are found by what they wait for', async (t) => {
+  const file = join(await tempFolder(t), 'conversions.sqlite');
+  const older = openDatabase(file, MIGRATIONS.slice(0, 2));
+  const [source, lease] = [{ kind: 'upload' }, null] as const;
+  const fields = { owner: ANN.email, state: 'queued', name: null, source, lease, now: 1 } as const;
+  const queued = newConversion({ ...fields, id: mintFileId() });
+  const due: Conversion = { ...queued, id: mintFileId(), state: 'ready', mail: 'due', endedAt: 1 };
+  const sent: Conversion = { ...due, id: mintFileId(), mail: 'sent' };
+  const insert = older.prepare(
+    'INSERT INTO conversion (id, version, document, owner_key, created_at) VALUES (?, 1, ?, ?, 1)',
+  );
+  for (const one of [queued, due, sent]) insert.run(one.id, JSON.stringify(one), one.owner);
+  older.close();
+  const store = SqliteConversionStore.open(file);
+  t.after(() => store.close());
+  assert.deepEqual(await store.awaiting('conversion', 2, 10), [queued]);
+  assert.deepEqual(await store.awaiting('mail', 2, 10), [due]);
 });

@@ -8,6 +8,8 @@ import type { Change, ConversionPage, ConversionStore } from '../../ports/conver
 
 const KEPT = { video: 'videoKeptSince', mp3: 'mp3KeptSince', drafts: 'draftsNamedSince' } as const;
 
+const AWAITING = { conversion: 'queuedSince', mail: 'mailDueSince' } as const;
+
 /** Records of conversions of one process, gone with it; for tests. */
 export class MemoryConversionStore implements ConversionStore {
   readonly #records = new Map<FileId, Conversion>();
@@ -79,6 +81,10 @@ export class MemoryConversionStore implements ConversionStore {
 
   retentionDue(kind: keyof typeof KEPT, before: number, limit: number): Promise<readonly Conversion[]> {
     return this.#due(KEPT[kind], before, limit);
+  }
+
+  awaiting(kind: keyof typeof AWAITING, before: number, limit: number): Promise<readonly Conversion[]> {
+    return this.#due(AWAITING[kind], before, limit);
   }
 
   check(): Promise<void> {

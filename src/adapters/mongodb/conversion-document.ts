@@ -34,6 +34,8 @@ export const INDEXES: readonly (IndexDescription & CreateIndexesOptions)[] = [
     'videoKeptSince',
     'mp3KeptSince',
     'draftsNamedSince',
+    'queuedSince',
+    'mailDueSince',
   ].map((name) => ({ key: { [`keys.${name}`]: 1 as const }, sparse: true })),
 ];
 

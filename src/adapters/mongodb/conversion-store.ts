@@ -18,6 +18,8 @@ const COLLECTION = 'conversions';
 
 const KEPT = { video: 'videoKeptSince', mp3: 'mp3KeptSince', drafts: 'draftsNamedSince' } as const;
 
+const AWAITING = { conversion: 'queuedSince', mail: 'mailDueSince' } as const;
+
 const NEWEST_FIRST: Sort = { createdAt: -1, _id: -1 };
 
 /** An id that no file has. */
@@ -147,6 +149,10 @@ export class MongoConversionStore implements ConversionStore {
 
   retentionDue(kind: keyof typeof KEPT, before: number, limit: number): Promise<readonly Conversion[]> {
     return this.#due(KEPT[kind], before, limit);
+  }
+
+  awaiting(kind: keyof typeof AWAITING, before: number, limit: number): Promise<readonly Conversion[]> {
+    return this.#due(AWAITING[kind], before, limit);
   }
 
   /** Also tells where our credentials do not suffice for the collection. */

@@ -36,6 +36,15 @@ export const MIGRATIONS = [
                       ELSE json_array(json_extract(document, '$.draftMp3Fid')) END);
    UPDATE conversion SET drafts_named_since = json_extract(document, '$.endedAt')
      WHERE json_array_length(document, '$.drafts') > 0;`,
+  `ALTER TABLE conversion ADD COLUMN queued_since INTEGER;
+   ALTER TABLE conversion ADD COLUMN mail_due_since INTEGER;
+   CREATE INDEX conversion_queued ON conversion (queued_since, id) WHERE queued_since IS NOT NULL;
+   CREATE INDEX conversion_mail_due ON conversion (mail_due_since, id) WHERE mail_due_since IS NOT NULL;
+   UPDATE conversion SET queued_since = json_extract(document, '$.updatedAt')
+     WHERE unpublished_since IS NULL AND json_extract(document, '$.state') = 'queued';
+   UPDATE conversion SET mail_due_since = json_extract(document, '$.updatedAt')
+     WHERE unpublished_since IS NULL AND json_extract(document, '$.mail') = 'due'
+       AND json_extract(document, '$.state') IN ('ready', 'failed');`,
 ] as const;
 
 function dueBy(column: string): string {
@@ -45,12 +54,12 @@ function dueBy(column: string): string {
 /** Every statement of the conversion-store. */
 export const SQL = {
   insert: `INSERT INTO conversion (id, version, document, owner_key, created_at, mp3_fid, lease_until,
-             unpublished_since, video_kept_since, mp3_kept_since, drafts_named_since)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             unpublished_since, video_kept_since, mp3_kept_since, drafts_named_since, queued_since, mail_due_since)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
            ON CONFLICT (id) DO NOTHING`,
   update: `UPDATE conversion SET version = ?, document = ?, owner_key = ?, created_at = ?, mp3_fid = ?,
              lease_until = ?, unpublished_since = ?, video_kept_since = ?, mp3_kept_since = ?,
-             drafts_named_since = ? WHERE id = ?`,
+             drafts_named_since = ?, queued_since = ?, mail_due_since = ? WHERE id = ?`,
   remove: 'DELETE FROM conversion WHERE id = ?',
   insertLink: 'INSERT OR IGNORE INTO conversion_link (token_hash, conversion_id) VALUES (?, ?)',
   removeLinks: 'DELETE FROM conversion_link WHERE conversion_id = ?',
@@ -68,5 +77,7 @@ export const SQL = {
   videoKept: dueBy('video_kept_since'),
   mp3Kept: dueBy('mp3_kept_since'),
   draftsNamed: dueBy('drafts_named_since'),
+  queued: dueBy('queued_since'),
+  mailDue: dueBy('mail_due_since'),
   check: 'SELECT 1 FROM conversion LIMIT 1',
 } as const;

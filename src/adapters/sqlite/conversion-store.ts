@@ -12,6 +12,8 @@ import { answer, opening } from './store-errors.ts';
 
 const KEPT = { video: 'videoKept', mp3: 'mp3Kept', drafts: 'draftsNamed' } as const;
 
+const AWAITING = { conversion: 'queued', mail: 'mailDue' } as const;
+
 /** Records of conversions in one SQLite file, which several processes may open at the same time. */
 export class SqliteConversionStore implements ConversionStore {
   readonly #database: DatabaseSync;
@@ -103,6 +105,10 @@ export class SqliteConversionStore implements ConversionStore {
     return answer(() => this.#readAll(KEPT[kind], before, limit));
   }
 
+  awaiting(kind: keyof typeof AWAITING, before: number, limit: number): Promise<readonly Conversion[]> {
+    return answer(() => this.#readAll(AWAITING[kind], before, limit));
+  }
+
   check(): Promise<void> {
     return answer(() => void this.#statement('check').get());
   }
@@ -162,6 +168,8 @@ function columnsOf(c: Conversion): SQLInputValue[] {
     keys.videoKeptSince,
     keys.mp3KeptSince,
     keys.draftsNamedSince,
+    keys.queuedSince,
+    keys.mailDueSince,
   ];
 }
 

@@ -3,6 +3,7 @@ import { PatientAnnouncer } from '../../flow/patient-announcer.ts';
 import type { RunningRole } from '../../ports/role.ts';
 import { AnnouncementSweep } from './sweep/announcements.ts';
 import { sweepLeases } from './sweep/leases.ts';
+import { announceLost } from './sweep/lost-messages.ts';
 import { removeLeftovers, removePartials, retireMp3s, retireVideos } from './sweep/retention.ts';
 import type { SweepContext, SweeperDeps, SweeperOptions, SweepReport } from './sweep/sweep-context.ts';
 
@@ -14,6 +15,7 @@ export interface Sweeper extends RunningRole {
 }
 
 const PARTIALS_EVERY_MS = 600_000;
+const LOST_EVERY_MS = 60_000;
 
 /** Repairs what crashes left, and removes what retention says. Several processes may sweep the same stores. */
 export function startSweeper(deps: SweeperDeps, options: SweeperOptions): Sweeper {
@@ -57,11 +59,19 @@ class Sweep {
   readonly #announcements = new AnnouncementSweep();
   #partialsNotBefore = 0;
   #leasesNotBefore = 0;
+  #lostNotBefore = 0;
+  /** Step → what it was logged to fail with, until it works again. */
+  readonly #failing = new Map<string, string>();
 
   constructor(deps: SweeperDeps, options: SweeperOptions) {
     this.#deps = deps;
     this.#announcer = new PatientAnnouncer(deps, deps.log);
-    const defaults = { unpublishedAfterMs: 5_000, abandonedAfterMs: 15_000, stepMs: 20_000 };
+    const defaults = {
+      unpublishedAfterMs: 5_000,
+      abandonedAfterMs: 15_000,
+      lostAfterMs: 900_000,
+      stepMs: 20_000,
+    };
     this.#options = { ...defaults, now: Date.now, ...options };
   }
 
@@ -85,6 +95,7 @@ class Sweep {
     };
     await this.#step('leases', () => this.#judgeLeases(context));
     await this.#step('announcements', () => this.#announcements.run(context));
+    await this.#step('lost messages', () => this.#announceLost(context));
     await this.#step('videos', () => retireVideos(context));
     await this.#step('mp3s', () => retireMp3s(context));
     await this.#step('leftovers', () => removeLeftovers(context));
@@ -97,8 +108,9 @@ class Sweep {
     if (this.#stopping.signal.aborted) return;
     try {
       await work();
+      this.#failing.delete(step);
     } catch (error) {
-      this.#deps.log.warn({ err: error, step }, 'sweep not finished');
+      this.#logOnce(step, error);
       if (hasCode(error, 'store.unavailable')) {
         this.#leasesNotBefore = this.#options.now() + this.#options.abandonedAfterMs;
       }
@@ -108,6 +120,21 @@ class Sweep {
   /** Not soon after an outage: nobody could renew his lease, and who lives does so before long. */
   async #judgeLeases(context: SweepContext): Promise<void> {
     if (this.#options.now() >= this.#leasesNotBefore) await sweepLeases(context);
+  }
+
+  /** An outage is one line for each step, however long it lasts. */
+  #logOnce(step: string, error: unknown): void {
+    const what = error instanceof Error ? error.message : String(error);
+    if (this.#failing.get(step) === what) return;
+    this.#failing.set(step, what);
+    this.#deps.log.warn({ err: error, step }, 'sweep not finished');
+  }
+
+  async #announceLost(context: SweepContext): Promise<void> {
+    const now = this.#options.now();
+    if (now < this.#lostNotBefore) return;
+    this.#lostNotBefore = now + LOST_EVERY_MS;
+    await announceLost(context);
   }
 
   async #removePartials(context: SweepContext): Promise<void> {
@@ -121,6 +148,7 @@ class Sweep {
 function emptyReport(): SweepReport {
   return {
     published: 0,
+    lost: 0,
     removedUploads: 0,
     failed: 0,
     revived: 0,

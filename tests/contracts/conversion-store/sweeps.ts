@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { cancel, fail, markPublished, type Conversion } from '../../../src/domain/conversion.ts';
+import { cancel, fail, markPublished, settleMail, type Conversion } from '../../../src/domain/conversion.ts';
 import { forget } from '../../../src/domain/forgotten.ts';
 import { mintFileId } from '../../../src/domain/ids.ts';
+import { oweLostMessage } from '../../../src/domain/reopen.ts';
 import type { ConversionStore } from '../../../src/ports/conversion-store.ts';
 import { FAILURE, T0, converting, createAll, enqueued, fresh, ids, ready } from './fixtures.ts';
 import { type Clause, type OpenStore } from '../store-subject.ts';
@@ -44,6 +45,26 @@ export function sweepClauses(clause: Clause, open: OpenStore<ConversionStore>): 
     await store.update(twice.id, (c) => markPublished(c, 'failed'));
     assert.deepEqual(ids(await store.unpublished(T0 + 10, 10)), [second.id, third.id]);
     assert.deepEqual(ids(await store.unpublished(T0 + 51, 10)), [second.id, third.id, twice.id]);
+  });
+
+  clause('awaiting() gives the records that wait for their message to be taken, oldest first', async (t) => {
+    const { store } = await open(t);
+    const waiting = (at: number): Conversion => ({ ...enqueued(at), unpublished: [], updatedAt: at });
+    const due = (at: number): Conversion => ({ ...ready(at), unpublished: [], mail: 'due', updatedAt: at });
+    const [second, first, owing] = [waiting(T0 + 2), waiting(T0 + 1), enqueued(T0 + 1)];
+    const failed = fail(fresh(), null, FAILURE, T0 + 5);
+    assert.ok(failed);
+    const told: Conversion = { ...failed, unpublished: [] };
+    const mail = due(T0 + 3);
+    const sent: Conversion = { ...due(T0), mail: 'sent' };
+    await createAll(store, second, first, owing, told, mail, sent, converting(T0), waiting(T0 + 9));
+    assert.deepEqual(await store.awaiting('conversion', T0 + 9, 10), [first, second]);
+    assert.deepEqual(ids(await store.awaiting('conversion', T0 + 9, 1)), [first.id]);
+    assert.deepEqual(await store.awaiting('mail', T0 + 9, 10), [mail, told]);
+    await store.update(first.id, (c) => oweLostMessage(c, T0 + 9, T0 + 20));
+    await store.update(mail.id, (c) => settleMail(c, 'sent'));
+    assert.deepEqual(ids(await store.awaiting('conversion', T0 + 9, 10)), [second.id]);
+    assert.deepEqual(ids(await store.awaiting('mail', T0 + 9, 10)), [told.id]);
   });
 
   clause("retentionDue('video') gives ended records whose video is still there, oldest first", async (t) => {

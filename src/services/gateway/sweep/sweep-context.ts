@@ -34,6 +34,11 @@ export interface SweeperOptions {
   readonly leftoverAgeMs: number;
   /** How long one step of a run may take, so that the others get their turn; 20,000 by default. */
   readonly stepMs?: number;
+  /**
+   * How long a record waits for its message to be taken until an empty queue means that the message is lost; 900,000 by
+   * default.
+   */
+  readonly lostAfterMs?: number;
   /** The clock; Date.now by default. */
   readonly now?: () => number;
 }
@@ -41,6 +46,8 @@ export interface SweeperOptions {
 /** What one run did. */
 export interface SweepReport {
   published: number;
+  /** Messages that the broker had confirmed and no longer has. */
+  lost: number;
   /** Uploads that nobody finishes. */
   removedUploads: number;
   failed: number;
