@@ -30,11 +30,11 @@ test('encryption is taken where it is offered, and required where there are cred
     return [implicit, startTls, checkCertificate];
   };
   assert.deepEqual(words('smtp://h'), [false, 'offered', true]);
-  assert.deepEqual(words('smtp://h?tls=required'), [false, 'required', true]);
-  assert.deepEqual(words('smtp://h?tls=insecure'), [false, 'offered', false]);
+  assert.deepEqual(words('smtp://h?tls=on'), [false, 'required', true]);
+  assert.deepEqual(words('smtp://h?tls=unchecked'), [false, 'offered', false]);
   assert.deepEqual(words('smtp://h?tls=off'), [false, 'off', true]);
   assert.deepEqual(words('smtp://u:p@h'), [false, 'required', true]);
-  assert.deepEqual(words('smtp://u:p@h?tls=insecure'), [false, 'required', false]);
+  assert.deepEqual(words('smtp://u:p@h?tls=unchecked'), [false, 'required', false]);
   assert.deepEqual(words('smtp://u:p@h?tls=off'), [false, 'off', true]);
   assert.deepEqual(words('smtps://u:p@h'), [true, 'required', true]);
 });

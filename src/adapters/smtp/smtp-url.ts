@@ -24,12 +24,12 @@ export interface SmtpSettings {
   readonly protection: SmtpProtection;
 }
 
-const TLS_WORDS = ['required', 'insecure', 'off'];
+const TLS_WORDS = ['on', 'unchecked', 'off'];
 
 /**
  * What a `smtp://[user:password@]host[:port][?tls=…][&tls_ca=…]` or `smtps://…` URL says. Ports: 587 and 465 where none
  * is named. With credentials a `smtp:` connection must become encrypted before they are sent.
- * - `tls=required`: never without encryption; `tls=insecure`: encrypted where it would be otherwise, but whoever the
+ * - `tls=on`: never without encryption; `tls=unchecked`: encrypted where it would be otherwise, but whoever the
  *   certificate names; `tls=off`: never encrypted, credentials included;
  * - `tls_ca=<file>`: a PEM file with the authorities that may have signed the certificate.
  *
@@ -59,11 +59,11 @@ function protectionOf(query: URLSearchParams, implicit: boolean, hasCredentials:
   const word = query.get('tls');
   if (word !== null && !TLS_WORDS.includes(word)) throw invalid(`tls is one of ${TLS_WORDS.join(', ')}`);
   if (word === 'off' && implicit) throw invalid('smtps:// is always encrypted; tls=off goes with smtp://');
-  const required = word === 'required' || hasCredentials;
+  const required = word === 'on' || hasCredentials;
   return {
     implicit,
     startTls: word === 'off' ? 'off' : required ? 'required' : 'offered',
-    checkCertificate: word !== 'insecure',
+    checkCertificate: word !== 'unchecked',
     authorities: readAuthorities(query.get('tls_ca')),
   };
 }
