@@ -11,7 +11,15 @@ import type { UserStore } from '../ports/user-store.ts';
 import { ADAPTERS, openAdapter, type OpenContext } from './adapters.ts';
 import { prepareDataFolder } from './data-folder.ts';
 import { DeadlineError, withDeadline } from './deadline.ts';
-import { dataFolderOf, isLocal, keepsMail, portUrls, type PortName, type PortUrls } from './profiles.ts';
+import {
+  dataFolderOf,
+  isLocal,
+  keepsMail,
+  portUrls,
+  shownUrl,
+  type PortName,
+  type PortUrls,
+} from './profiles.ts';
 import { reasonOf } from './reason.ts';
 import { missingPort } from './requirements.ts';
 
@@ -105,17 +113,23 @@ export class PortSet {
   }
 
   /**
-   * Asks one. What it said last, where it does not answer in time: the driver of a dead server often needs longer to say
-   * why than a probe waits.
+   * Asks one. Where it does not answer in time: what it said last, since the driver of a dead server often needs longer to
+   * say why than a probe waits; or, where it has said nothing yet, which server it is that keeps silent.
    */
   async check(name: PortName, opening: Promise<Opened>, deadlineMs = CHECK_DEADLINE_MS): Promise<Check> {
     try {
       await withDeadline(this.#asking(name, opening), deadlineMs);
       return { name, ok: true };
     } catch (error) {
-      const message = error instanceof DeadlineError ? this.#reasons.get(name) : undefined;
-      return { name, ok: false, message: message ?? reasonOf(error) };
+      const isLate = error instanceof DeadlineError;
+      const message = isLate ? (this.#reasons.get(name) ?? this.#silence(name, error)) : reasonOf(error);
+      return { name, ok: false, message };
     }
+  }
+
+  #silence(name: PortName, { message }: DeadlineError): string {
+    const url = this.#urls[name];
+    return url === undefined ? message : `${message} at ${shownUrl(url)}`;
   }
 
   /** One question at a time for each adapter, for as long as a probe waits: they come faster than a dead server answers. */

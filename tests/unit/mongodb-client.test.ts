@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { connect, createServer as createTcpServer } from 'node:net';
 import { after, before, test, type TestContext } from 'node:test';
 import { createServer } from 'node:tls';
 import { fileURLToPath } from 'node:url';
@@ -18,6 +18,7 @@ import { AudiowaveError, hasCode } from '../../src/domain/errors.ts';
 import { listen } from '../support/listen.ts';
 import { recordedLog } from '../support/recorded-log.ts';
 import { startMongoDb, type MongoDbServer } from '../support/servers/mongodb.ts';
+import { freePort } from '../support/servers/server-process.ts';
 
 let server: MongoDbServer;
 before(async () => {
@@ -231,4 +232,24 @@ test('a full disk is store.full at once, not waited for', async (t) => {
   );
   await assert.rejects(database.bridge(work), { code: 'store.full' });
   assert.equal(work.mock.callCount(), 1);
+});
+
+test('check() says within 2 s which server does not answer, and why where that is known', async (t) => {
+  const checked = async (url: string): Promise<{ detail: string; lastedMs: number }> => {
+    const begun = Date.now();
+    const error: unknown = await openDatabase(t, url)
+      .check()
+      .catch((thrown: unknown) => thrown);
+    assert.ok(hasCode(error, 'store.unavailable'), String(error));
+    return { detail: error.detail ?? '', lastedMs: Date.now() - begun };
+  };
+  const nobody = await checked(`mongodb://127.0.0.1:${String(await freePort())}/mp3s`);
+  assert.match(
+    nobody.detail,
+    /^connect ECONNREFUSED 127\.0\.0\.1:\d+ at mongodb:\/\/127\.0\.0\.1:\d+\/mp3s$/,
+  );
+  const mute = await listen(t, createTcpServer());
+  const silent = await checked(`mongodb://127.0.0.1:${String(mute)}/mp3s`);
+  assert.match(silent.detail, /^no answer within \d+ ms at mongodb:\/\/127\.0\.0\.1:\d+\/mp3s$/);
+  for (const { lastedMs } of [nobody, silent]) assert.ok(lastedMs < 2_000, String(lastedMs));
 });

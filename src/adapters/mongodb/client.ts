@@ -8,6 +8,9 @@ import { readMongoUrl } from './mongo-url.ts';
 /** No call takes longer; a server that comes back within this time has not been missed. */
 export const CALL_DEADLINE_MS = 5_000;
 
+/** A check answers before those who ask lose their patience (probes wait 2 s); a busy server needs milliseconds. */
+const CHECK_DEADLINE_MS = 1_700;
+
 /** How long close() waits for the driver. */
 const CLOSE_DEADLINE_MS = 2_000;
 
@@ -37,6 +40,8 @@ interface SharedClient {
   readonly client: MongoClient;
   users: number;
   away: boolean;
+  /** Why the driver reaches none of the server's members; undefined where it does. */
+  failure: Error | undefined;
 }
 
 const CLIENTS = new Map<string, SharedClient>();
@@ -73,7 +78,7 @@ export class MongoDatabase {
     this.#server = target.server;
     this.#place = target.place;
     this.#log = log;
-    this.#shared = CLIENTS.get(target.server) ?? { client: target.client, users: 0, away: false };
+    this.#shared = CLIENTS.get(target.server) ?? shared(target.client);
     this.#shared.users += 1;
     CLIENTS.set(target.server, this.#shared);
     this.db = this.#shared.client.db(target.database);
@@ -136,7 +141,12 @@ export class MongoDatabase {
 
   /** Resolves where the server answers and takes our credentials; `store.unavailable` with the reason otherwise. */
   async check(): Promise<void> {
-    await this.answer(() => this.db.command({ ping: 1 }));
+    await this.checkBy(() => this.db.command({ ping: 1 }));
+  }
+
+  /** As check(), by an operation of the caller's, which must change nothing. Within 2 s, whatever the server does. */
+  async checkBy(work: () => Promise<unknown>): Promise<void> {
+    await this.answer(work, CHECK_DEADLINE_MS);
   }
 
   /** Calls under way fail. Bounded; harmless twice. */
@@ -188,7 +198,9 @@ export class MongoDatabase {
   }
 
   /** `error` as the port's. One line is logged each time the server goes away or refuses us, not for each call. */
-  #note(error: unknown): unknown {
+  #note(thrown: unknown): unknown {
+    // That the time is over is no reason where the driver knows one.
+    const error = thrown instanceof DeadlinePassed ? (this.#shared.failure ?? thrown) : thrown;
     const trouble = troubleOf(error);
     const told = storeError(error, this.#place);
     if (trouble === 'refused') {
@@ -205,4 +217,13 @@ export class MongoDatabase {
     const reason = error instanceof AudiowaveError ? error.detail : String(error);
     this.#log.warn({ server: this.shown, reason }, message);
   }
+}
+
+function shared(client: MongoClient): SharedClient {
+  const made: SharedClient = { client, users: 0, away: false, failure: undefined };
+  client.on('topologyDescriptionChanged', ({ newDescription: { servers } }) => {
+    const errors = [...servers.values()].flatMap(({ error }) => error ?? []);
+    made.failure = errors.length === servers.size ? errors[0] : undefined;
+  });
+  return made;
 }

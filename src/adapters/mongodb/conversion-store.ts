@@ -157,7 +157,7 @@ export class MongoConversionStore implements ConversionStore {
 
   /** Also tells where our credentials do not suffice for the collection. */
   async check(): Promise<void> {
-    await this.#database.answer(() => this.#records.findOne({ _id: NOBODY }));
+    await this.#database.checkBy(() => this.#records.findOne({ _id: NOBODY }));
     this.#indexes.ensure();
   }
 

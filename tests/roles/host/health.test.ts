@@ -52,12 +52,39 @@ test('where a server is away, readiness is red and says why, the process lives, 
   );
 });
 
+test('a server that keeps silent is named by the first probe already, in time, and without its password', async (t) => {
+  const port = await listen(
+    t,
+    createServer((socket) => socket.on('error', () => undefined).resume()),
+  );
+  const place = `127.0.0.1:${String(port)}`;
+  const config = await testConfig(t, {
+    CONVERSIONS_URL: `mongodb://ann:s3cret@${place}/audiowave`,
+    VIDEOS_URL: `mongodb://ann:s3cret@${place}/videos`,
+    MP3S_URL: `mongodb://ann:s3cret@${place}/mp3s`,
+    BROKER_URL: `amqp://ann:s3cret@${place}/`,
+    MAIL_URL: `smtp://${place}`,
+  });
+  const host = await runHost(t, config, ['converter', 'notification']);
+  const begun = Date.now();
+  const { status, failing } = await readyz(host.healthUrl);
+  assert.ok(Date.now() - begun < 3_000);
+  assert.equal(status, 503);
+  const servers = failing.filter(([name]) => name !== 'roles');
+  assert.deepEqual(servers.map(([name]) => name).sort(), ['broker', 'conversions', 'mail', 'mp3s', 'videos']);
+  for (const [, message = ''] of servers) {
+    assert.ok(message.includes(place), message);
+    assert.match(message, /no answer|in time|timed out/);
+    assert.doesNotMatch(message, /s3cret/);
+  }
+});
+
 test('a port of the probes that is taken gets one line with its setting', async (t) => {
   const port = await listen(t, createServer());
   const config = await testConfig(t, { AUDIOWAVE_HEALTH_PORT: String(port) });
   await assert.rejects(startHost(config, ['notification'], recordedLog()), (error) => {
     assert.ok(error instanceof AudiowaveError && error.code === 'host.port-taken', String(error));
-    assert.match(error.message, new RegExp(`^Port ${String(port)} .* AUDIOWAVE_HEALTH_PORT=\\d+$`));
+    assert.match(error.message, new RegExp(`^Port ${String(port)} .* AUDIOWAVE_HEALTH_PORT=\\d+ `));
     return true;
   });
   const host = await runHost(t, config, ['auth']);
