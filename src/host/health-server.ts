@@ -65,11 +65,9 @@ async function listen(server: Server, { host, port }: HealthServerOptions): Prom
     await once(server, 'listening');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-    const other = port < 65_535 ? port + 1 : port - 1;
-    throw new AudiowaveError(
-      'host.port-taken',
-      `Port ${String(port)} on ${host}, for the probes, is taken by another program. Stop it, or choose another port: AUDIOWAVE_HEALTH_PORT=${String(other)}`,
-    );
+    throw new AudiowaveError('host.port-taken', `Another program listens on port ${String(port)}.`, {
+      cause: error,
+    });
   }
 }
 
