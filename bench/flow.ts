@@ -6,6 +6,7 @@ import { ADMIN, Distributed } from '../tests/support/distributed.ts';
 import { longMedia } from '../tests/support/media.ts';
 import { Program } from '../tests/support/program.ts';
 import type { Role } from '../tests/support/role-process.ts';
+import { cpuSeconds, usedBetween } from './cpu.ts';
 import { flowOf, plainFfmpeg } from './flow/clips.ts';
 import { forgetPeak, peakMiB, residentMiB, uploadBytes } from './memory.ts';
 import { measureUploads, type UploadRate } from './flow/uploads.ts';
@@ -32,11 +33,18 @@ async function uploads(folder: string): Promise<void> {
   const processes: Partial<Record<Role, number>> = { gateway: 2, converter: 0, notification: 0 };
   const all = await Distributed.start({ folder: join(folder, 'uploads'), processes, settings: SETTINGS });
   let ours: UploadRate;
+  let cpu: string;
   try {
     const token = await login(all.gatewayUrl, ADMIN);
     const gateways = all.of('gateway').map(({ url }) => url);
     await measureUploads({ gateways, token, ...UPLOADS, seconds: 3 });
+    const nameOf = (pid: number): string | undefined =>
+      all.roles.find((role) => role.runs && role.pid === pid)?.role;
+    const before = await cpuSeconds(nameOf);
     ours = await measureUploads({ gateways, token, ...UPLOADS });
+    const used = usedBetween(before, await cpuSeconds(nameOf));
+    const uploadsDone = ours.perSecond * UPLOADS.seconds;
+    cpu = used.map(([name, seconds]) => `${name} ${((seconds * 1_000) / uploadsDone).toFixed(2)}`).join(', ');
   } finally {
     await all.stop();
   }
@@ -53,6 +61,7 @@ async function uploads(folder: string): Promise<void> {
       shown(peer),
       ours.perSecond / peer.perSecond,
     );
+    console.log(`CPU in ms for each distributed upload: ${cpu}`);
   } finally {
     await program.stop();
   }
