@@ -18,19 +18,14 @@ import {
   type FileDocument,
   type WriterId,
 } from './file-documents.ts';
+import { isDuplicateKey } from './mongo-errors.ts';
 
 /** Chunks that one delete names: a call has a deadline, however large the file is. */
 const DELETED_AT_ONCE = 200;
 
 const FIRST_ID = new ObjectId('0'.repeat(24));
 
-const DUPLICATE_KEY = 11000;
 const NAMESPACE_NOT_FOUND = 26;
-
-/** True for a write that a unique index refused. */
-export function isDuplicate(error: unknown): boolean {
-  return error instanceof MongoServerError && error.code === DUPLICATE_KEY;
-}
 
 /**
  * The collections `fs.files` and `fs.chunks` of a GridFS bucket: one method, one operation on single documents. They are
@@ -69,7 +64,7 @@ export class FileBucket {
         await this.#files.insertOne({ ...file, length: wholeNumber(file.length) });
         return true;
       } catch (error) {
-        if (!isDuplicate(error)) throw error;
+        if (!isDuplicateKey(error)) throw error;
         const there = await this.#files.findOne({ _id: file._id });
         return there !== null && writerOf(there) === writerOf(file);
       }
@@ -94,7 +89,7 @@ export class FileBucket {
       try {
         await this.#chunks.insertOne({ _id, files_id: file, n, data: new Binary(bytes) });
       } catch (error) {
-        if (!isDuplicate(error)) throw error;
+        if (!isDuplicateKey(error)) throw error;
         const there = await this.#chunks.findOne({ files_id: file, n }, { projection: { _id: 1 } });
         // Ours: the answer to the first try got lost. None: another writer's, removed in this moment.
         if (there === null) throw error;
@@ -162,7 +157,7 @@ export class FileBucket {
       try {
         await this.#chunks.createIndexes([{ key: { files_id: 1, n: 1 }, unique: true }]);
       } catch (error) {
-        if (!isDuplicate(error)) throw error;
+        if (!isDuplicateKey(error)) throw error;
         const fields = { bucket: this.#database.shown };
         this.#log.warn(fields, 'fs.chunks holds chunks twice; it is used without its unique index.');
       }

@@ -1,6 +1,5 @@
 import type { Collection, Filter, ObjectId, UpdateFilter } from 'mongodb';
 import type { MongoDatabase } from './client.ts';
-import { isDuplicate } from './file-bucket.ts';
 import {
   writerOf,
   type FileDocument,
@@ -8,6 +7,7 @@ import {
   type MarkDocument,
   type WriterId,
 } from './file-documents.ts';
+import { isDuplicateKey } from './mongo-errors.ts';
 
 /** How often a change that others were faster than is tried again. */
 const TRIES = 5;
@@ -65,7 +65,7 @@ export class FileMarks {
           await this.#marks.insertOne({ _id: id, ...mine });
           return [];
         } catch (error) {
-          if (!isDuplicate(error)) throw error;
+          if (!isDuplicateKey(error)) throw error;
         }
         const there = await this.#marks.findOne({ _id: id });
         if (there === null) continue;
@@ -125,7 +125,7 @@ export class FileMarks {
           await this.#marks.updateOne({ _id, ...NOBODY_WRITES }, push, { upsert: true });
           return;
         } catch (error) {
-          if (!isDuplicate(error) || tries >= TRIES) throw error;
+          if (!isDuplicateKey(error) || tries >= TRIES) throw error;
         }
         // Its own writer has not released it yet, or another one is about to see that the id is taken.
         const own: Filter<MarkDocument> = { _id, writer: writer ?? { $exists: false } };

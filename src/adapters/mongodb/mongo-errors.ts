@@ -33,7 +33,7 @@ export class DeadlinePassed extends Error {
   }
 }
 
-/** DuplicateKey. */
+/** True for a write that a unique index refused: DuplicateKey. */
 export function isDuplicateKey(error: unknown): boolean {
   return error instanceof MongoServerError && error.code === 11000;
 }
