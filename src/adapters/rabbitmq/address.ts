@@ -22,8 +22,9 @@ export function readAddress(text: string): Address {
   if (url === null || (protocol !== 'amqp:' && protocol !== 'amqps:') || url.hostname === '') {
     throw invalid('it must have the form amqp://user:password@host:5672/vhost');
   }
-  const [username, password, vhost] = [url.username, url.password, url.pathname.slice(1)].map(decode);
-  if (!username || password === undefined || vhost === undefined) throw invalid('it must name a user');
+  const parts = [url.username, url.password, url.pathname.slice(1)].map(decode);
+  const [username, password, vhost] = parts as [string, string, string];
+  if (username === '') throw invalid('it must name a user');
   const port = url.port === '' ? PORTS[protocol] : Number(url.port);
   const heartbeat = Number(url.searchParams.get('heartbeat') ?? DEFAULT_HEARTBEAT_S);
   if (!Number.isInteger(heartbeat) || heartbeat < 0) throw invalid('heartbeat must be whole seconds');
@@ -46,11 +47,11 @@ export function readAddress(text: string): Address {
 /** A broker that is silent for twice this is away. */
 const DEFAULT_HEARTBEAT_S = 20;
 
-function decode(part: string): string | undefined {
+function decode(part: string): string {
   try {
     return decodeURIComponent(part);
   } catch {
-    return undefined;
+    throw invalid('it has a % that encodes nothing; write %25 for it');
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Logger } from '../../ports/logger.ts';
 import type { LinkEvents } from './link.ts';
 
-/** Says once when the broker goes away, for each new reason, and once when all links are back. */
+/** Says once when the broker goes away, once where it refuses us, and once when all links are back. */
 export class Outages {
   readonly #place: string;
   readonly #log: Logger;

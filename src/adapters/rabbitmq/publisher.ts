@@ -75,34 +75,38 @@ export class Publisher {
 
   async #channel(queue: string, signal: AbortSignal): Promise<ConfirmChannel> {
     for (;;) {
-      let opening = this.#opening.get(queue);
-      if (opening === undefined) {
-        opening = this.#open(signal);
-        this.#opening.set(queue, opening);
-      }
-      try {
-        const opened = await orAborted(opening, signal);
-        if (opened.channel.active) return opened;
-      } finally {
-        if (this.#opening.get(queue) === opening && !(await isActive(opening))) this.#opening.delete(queue);
-      }
+      const opening = this.#opening.get(queue) ?? this.#begin(queue, signal);
+      const opened = await orAborted(opening, signal);
+      if (opened.channel.active) return opened;
+      this.#forget(queue, opening);
     }
+  }
+
+  #begin(queue: string, signal: AbortSignal): Promise<ConfirmChannel> {
+    const opening = this.#open(signal);
+    this.#opening.set(queue, opening);
+    opening.catch(() => {
+      this.#forget(queue, opening);
+    });
+    return opening;
+  }
+
+  #forget(queue: string, opening: Promise<ConfirmChannel>): void {
+    if (this.#opening.get(queue) === opening) this.#opening.delete(queue);
   }
 
   async #open(signal: AbortSignal): Promise<ConfirmChannel> {
     const channel = await this.#link.channel(signal);
     const returned = new Set<unknown>();
     channel.on('basic.return', ({ headers }) => returned.add(headers?.[PUBLICATION] as unknown));
-    await orAborted(channel.confirmSelect(), signal);
+    try {
+      await orAborted(channel.confirmSelect(), signal);
+    } catch (error) {
+      void channel.close();
+      throw error;
+    }
     return { channel, returned };
   }
-}
-
-async function isActive(opening: Promise<ConfirmChannel>): Promise<boolean> {
-  return opening.then(
-    ({ channel }) => channel.active,
-    () => false,
-  );
 }
 
 /** Headers or a body that this broker never takes. */

@@ -121,7 +121,6 @@ export class Subscriptions {
       // The queue was deleted, or moved: begin anew.
       channel.on('basic.cancel', () => {
         queues.forget(queue);
-        queues.forget(mainQueue(queue).name);
         void channel.close();
       });
       await orAborted(channel.basicQos({ prefetchCount: 1 }), signal);
@@ -130,7 +129,7 @@ export class Subscriptions {
       await orAborted(this.#fill(), signal);
       return { closed };
     } catch (error) {
-      queues.forget(mainQueue(queue).name);
+      queues.forget(queue);
       void channel.close();
       throw error;
     }
