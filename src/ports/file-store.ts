@@ -41,6 +41,9 @@ export interface FileWriter {
  * - a reader that has begun ends well, with all its bytes, though the file is removed meanwhile;
  * - a follower gets every byte once, in order, ends when the file is committed, and fails with `file.abandoned` when it is not;
  *   a head rewritten after the follower passed it is not sent again;
+ * - after abandon() the id can be written anew at once, and a writer from before can neither make its own bytes visible nor
+ *   those of the next writer, whatever process it is in: its commit() fails with `file.abandoned`, its write() at once or
+ *   within about a second; its abort() leaves the next writer's bytes alone;
  * - ids are minted by the caller; a second create() of an id that is there or being written fails with `file.exists`.
  */
 export interface FileStore {
@@ -52,6 +55,12 @@ export interface FileStore {
   read(id: FileId, options?: ReadOptions): AsyncIterable<Uint8Array>;
   /** Removes a file; true where there was one. */
   remove(id: FileId): Promise<boolean>;
+  /**
+   * Gives up what anybody has half-written under this id; harmless where nobody has. A file that is just being committed
+   * is waited for, 15 s at most; it may be whole afterwards, as one that was committed before is. Whoever calls this knows
+   * by other means (a lease) that the writer is not to go on.
+   */
+  abandon(id: FileId): Promise<void>;
   /** All whole files, in no order. */
   list(): AsyncIterable<FileInfo>;
   /** Removes half-written files that nobody has touched since `olderThan` (ms since the epoch); says how many. */

@@ -1,4 +1,5 @@
 import { test, type TestContext } from 'node:test';
+import { abandoning } from './file-store/abandoning.ts';
 import { ranges, roundTrips } from './file-store/bytes.ts';
 import type { Clause, FileStoreExcuses, OpenedFileStore } from './file-store/clause.ts';
 import { durability } from './file-store/durability.ts';
@@ -25,5 +26,6 @@ export function fileStoreContract(
   visibility(promise);
   writing(promise);
   following(promise);
+  abandoning(promise);
   if (excuses.onlyInThisProcess === undefined) durability(promise);
 }

@@ -70,7 +70,7 @@ async function allConversions(url: string, token: string): Promise<ShownConversi
 async function wholeFiles(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   return entries
-    .filter((entry) => entry.isFile() && basename(entry.parentPath) !== 'partial')
+    .filter((entry) => entry.isFile() && !['partial', 'committing'].includes(basename(entry.parentPath)))
     .map((entry) => entry.name);
 }
 

@@ -8,6 +8,7 @@ import { DiskFileWriter } from '../../src/adapters/disk/file-writer.ts';
 import { Folders } from '../../src/adapters/disk/folders.ts';
 import { hasCode, type ErrorCode } from '../../src/domain/errors.ts';
 import { mintFileId, type FileId } from '../../src/domain/ids.ts';
+import type { FileWriter } from '../../src/ports/file-store.ts';
 import { storeAll } from '../support/store-all.ts';
 import { collect, patternBytes, pieces, streamed } from '../support/bytes.ts';
 import { tempFolder } from '../support/temp.ts';
@@ -92,6 +93,54 @@ test('a file that another process swept is not committed, and nobody else’s in
   await assert.rejects(writer.commit(), withCode('file.abandoned'));
   await writer.abort();
   assert.equal(await store.stat(id), undefined);
+});
+
+test('a file that is taken over in the middle of a commit stays the next writer’s', async (t) => {
+  const { folder, store } = await openStore(t);
+  const id = mintFileId();
+  const partial = join(folder, 'partial', id);
+  const handle = await open(partial, 'wx');
+  const facts = handle.stat.bind(handle);
+  let next: FileWriter | undefined;
+  handle.stat = (async (options?: { bigint: true }) => {
+    const mine = await facts(options);
+    // The writer has seen that the file is its own, and is about to rename it.
+    if (options?.bigint && next === undefined) {
+      await store.abandon(id);
+      next = await store.create(id);
+      await next.write(Buffer.from('the next '));
+    }
+    return mine;
+  }) as typeof handle.stat;
+  const nothing = (): void => undefined;
+  const parts = { id, handle, folders: new Folders(folder), signal: undefined };
+  const writer = new DiskFileWriter({ ...parts, onChange: nothing, onEnd: nothing });
+  await writer.write(Buffer.from('the former'));
+  await assert.rejects(writer.commit(), withCode('file.abandoned'));
+  assert.equal(await store.stat(id), undefined, 'nothing half-written is visible');
+  await writer.abort();
+  await next?.write(Buffer.from('writer'));
+  await next?.commit();
+  assert.equal(String(await collect(store.read(id))), 'the next writer');
+  for (const part of ['partial', 'committing']) assert.deepEqual(await readdir(join(folder, part)), []);
+});
+
+test('what a crash left in the middle of a commit is abandoned or swept', async (t) => {
+  const { folder, store } = await openStore(t);
+  const left = async (id: FileId): Promise<void> => {
+    const path = join(folder, 'committing', `${id}.1b4e28ba-2fa1-11d2-883f-0016d3cca427`);
+    await writeFile(path, 'all there');
+    await utimes(path, 0, 0);
+  };
+  const [id, other] = [mintFileId(), mintFileId()];
+  await left(id);
+  await left(other);
+  await assert.rejects(store.create(id), withCode('file.exists'));
+  assert.equal((await collect(store.read(id, { follow: true, end: 2 }))).toString(), 'all');
+  await store.abandon(id);
+  await put(store, id, Buffer.from('anew'));
+  assert.equal(await store.sweep(Date.now() - 60_000), 1);
+  await (await store.create(other)).abort();
 });
 
 test('a full disk is store.full, keeps nothing, and other trouble is store.unavailable', async (t) => {

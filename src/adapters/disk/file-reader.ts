@@ -62,10 +62,19 @@ async function openAny(folders: Folders, id: FileId): Promise<FileHandle> {
   const handle =
     (await unlessMissing(openWhole)) ??
     (await unlessMissing(() => open(folders.partialPath(id), 'r'))) ??
-    // It may have become whole between the two looks.
+    // It may have gone on, and become whole, between two looks.
+    (await openCommitting(folders, id)) ??
     (await unlessMissing(openWhole));
   if (handle === undefined) throw new AudiowaveError('file.unknown');
   return handle;
+}
+
+async function openCommitting(folders: Folders, id: FileId): Promise<FileHandle | undefined> {
+  for (const path of await folders.committingPaths(id)) {
+    const handle = await unlessMissing(() => open(path, 'r'));
+    if (handle !== undefined) return handle;
+  }
+  return undefined;
 }
 
 interface Look {

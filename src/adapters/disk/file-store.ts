@@ -11,7 +11,8 @@ import { Folders, makeFolder, PARTIAL_MODE } from './folders.ts';
 import { Growth } from './growth.ts';
 
 /**
- * Keeps files in a folder: `<last two digits>/<id>` when whole, `partial/<id>` while they are written. Several
+ * Keeps files in a folder: `<last two digits>/<id>` when whole, `partial/<id>` while they are written, and in
+ * `committing` for the moment in between. Several
  * processes may share the folder; a follower sees the writer of another process by polling.
  */
 export class DiskFileStore implements FileStore {
@@ -28,6 +29,7 @@ export class DiskFileStore implements FileStore {
   static async open(folder: string): Promise<DiskFileStore> {
     const folders = new Folders(folder);
     await asDiskWork(() => makeFolder(folders.partial));
+    await asDiskWork(() => makeFolder(folders.committing));
     return new DiskFileStore(folders);
   }
 
@@ -38,7 +40,7 @@ export class DiskFileStore implements FileStore {
     if (this.#closed)
       throw new AudiowaveError('store.unavailable', undefined, { detail: 'the store is closed' });
     const handle = await createExclusively(partialPath);
-    const writer = new DiskFileWriter({
+    const writer: DiskFileWriter = new DiskFileWriter({
       id,
       handle,
       folders: this.#folders,
@@ -46,18 +48,27 @@ export class DiskFileStore implements FileStore {
       onChange: () => {
         this.#growth.ring(id);
       },
-      onEnd: () => this.#writers.delete(id),
+      onEnd: () => {
+        // Another one may write it by now, where this one was abandoned.
+        if (this.#writers.get(id) === writer) this.#writers.delete(id);
+      },
     });
     this.#writers.set(id, writer);
     try {
       // Only now: before the exclusive open, another writer could still have committed after the look.
-      if ((await this.stat(id)) !== undefined) throw new AudiowaveError('file.exists');
+      if (await this.#isTaken(id)) throw new AudiowaveError('file.exists');
       signal?.throwIfAborted();
       return writer;
     } catch (error) {
       await writer.abort();
       throw error;
     }
+  }
+
+  /** In the order in which a file goes its way, so that it can't slip through. */
+  async #isTaken(id: FileId): Promise<boolean> {
+    const committing = await this.#folders.committingPaths(id);
+    return committing.length > 0 || (await this.stat(id)) !== undefined;
   }
 
   async stat(id: FileId): Promise<FileInfo | undefined> {
@@ -77,6 +88,14 @@ export class DiskFileStore implements FileStore {
     return (await unlessMissing(() => unlink(path).then(() => true))) ?? false;
   }
 
+  async abandon(id: FileId): Promise<void> {
+    const path = this.#folders.partialPath(id);
+    await unlessMissing(() => unlink(path));
+    // In this order: a commit that begins now finds nothing, one that has begun stands here, or is whole.
+    for (const aside of await this.#folders.committingPaths(id)) await unlessMissing(() => unlink(aside));
+    this.#growth.ring(id);
+  }
+
   async *list(): AsyncGenerator<FileInfo, void, undefined> {
     for (const folder of await asDiskWork(() => readdir(this.#folders.root))) {
       if (!/^[0-9a-f]{2}$/.test(folder)) continue;
@@ -93,13 +112,18 @@ export class DiskFileStore implements FileStore {
     let swept = 0;
     for (const name of await asDiskWork(() => readdir(this.#folders.partial))) {
       // A writer of this process is alive, however slow its source is; it ends its file itself.
-      if (isFileId(name) && !this.#writers.has(name) && (await this.#sweepOne(name, olderThan))) swept += 1;
+      if (!isFileId(name) || this.#writers.has(name)) continue;
+      if (await this.#sweepOne(this.#folders.partialPath(name), olderThan)) swept += 1;
+    }
+    for (const name of (await unlessMissing(() => readdir(this.#folders.committing))) ?? []) {
+      const [id] = name.split('.', 1);
+      if (!isFileId(id) || this.#writers.has(id)) continue;
+      if (await this.#sweepOne(join(this.#folders.committing, name), olderThan)) swept += 1;
     }
     return swept;
   }
 
-  async #sweepOne(id: FileId, olderThan: number): Promise<boolean> {
-    const path = this.#folders.partialPath(id);
+  async #sweepOne(path: string, olderThan: number): Promise<boolean> {
     const facts = await unlessMissing(() => stat(path));
     if (facts === undefined || facts.mtimeMs >= olderThan) return false;
     return (await unlessMissing(() => unlink(path).then(() => true))) ?? false;

@@ -1,8 +1,8 @@
-import { rename, stat, unlink, type FileHandle } from 'node:fs/promises';
+import { link, rename, stat, unlink, type FileHandle } from 'node:fs/promises';
 import { AudiowaveError } from '../../domain/errors.ts';
 import type { FileId } from '../../domain/ids.ts';
 import type { FileInfo, FileWriter } from '../../ports/file-store.ts';
-import { asDiskWork, diskError, unlessMissing } from './disk-errors.ts';
+import { asDiskWork, diskError, systemCode, unlessMissing } from './disk-errors.ts';
 import { makeFolder, syncFolder, WHOLE_MODE, type Folders } from './folders.ts';
 
 export interface WriterParts {
@@ -125,6 +125,13 @@ export class DiskFileWriter implements FileWriter {
     }
     // Also when the signal fired while the system was writing.
     this.#assertOpen();
+    await this.#assertNotAbandoned();
+  }
+
+  /** Somebody, perhaps in another process, has given the file up: its name is gone, and soon perhaps another writer's. */
+  async #assertNotAbandoned(): Promise<void> {
+    const { nlink } = await asDiskWork(() => this.#handle.stat());
+    if (nlink === 0) throw this.#break(new AudiowaveError('file.abandoned'));
   }
 
   async #makeWhole(): Promise<FileInfo> {
@@ -132,12 +139,13 @@ export class DiskFileWriter implements FileWriter {
     const now = new Date();
     await this.#handle.utimes(now, now);
     await this.#handle.sync();
-    await this.#assertStillThere();
     await makeFolder(folders.wholeFolder(id));
     this.#assertOpen();
-    // From here on the file is whole, whatever abort() or the signal say.
+    // From here on the file becomes whole, whatever abort() or the signal say, unless somebody has given it up.
     this.#state = 'whole';
-    await rename(folders.partialPath(id), folders.wholePath(id));
+    const aside = folders.committingPath(id);
+    if (!(await this.#putAside(aside))) throw new AudiowaveError('file.abandoned');
+    await this.#makeVisible(aside);
     try {
       await this.#handle.chmod(WHOLE_MODE);
       await syncFolder(folders.wholeFolder(id));
@@ -152,12 +160,36 @@ export class DiskFileWriter implements FileWriter {
     }
   }
 
-  /** sweep() of another process may have taken the file for dead; somebody else's file is not renamed in its place. */
-  async #assertStillThere(): Promise<void> {
+  /**
+   * Renames this writer's file, and no other, to a name that is its own; false where it was swept or abandoned. Whether
+   * the file under its former name is still this one can only be told once nobody else can put another in its place.
+   */
+  async #putAside(aside: string): Promise<boolean> {
     const path = this.#parts.folders.partialPath(this.id);
+    if (!(await this.#isMine(path))) return false;
+    if ((await unlessMissing(() => rename(path, aside).then(() => true))) === undefined) return false;
+    if (await this.#isMine(aside)) return true;
+    // It was given up between the look and the step, and the next writer's file is put back.
+    await link(aside, path).catch(() => undefined);
+    await unlessMissing(() => unlink(aside));
+    return false;
+  }
+
+  async #isMine(path: string): Promise<boolean> {
     const there = await unlessMissing(() => stat(path, { bigint: true }));
     const mine = await this.#handle.stat({ bigint: true });
-    if (there?.ino !== mine.ino) throw new AudiowaveError('file.abandoned');
+    return there?.ino === mine.ino;
+  }
+
+  async #makeVisible(aside: string): Promise<void> {
+    const { folders, id } = this.#parts;
+    try {
+      await rename(aside, folders.wholePath(id));
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') throw new AudiowaveError('file.abandoned');
+      await unlink(aside).catch(() => undefined);
+      throw error;
+    }
   }
 
   /** Removes the bytes once the call that is running has returned. */
@@ -165,7 +197,8 @@ export class DiskFileWriter implements FileWriter {
     this.#discarding ??= this.#last.then(async () => {
       if (this.#state === 'whole') return;
       try {
-        await unlessMissing(() => unlink(this.#parts.folders.partialPath(this.id)));
+        const aside = this.#parts.folders.committingPath(this.id);
+        if (await this.#putAside(aside)) await unlessMissing(() => unlink(aside));
       } finally {
         await this.#end();
       }

@@ -1,7 +1,8 @@
-import { mkdir, open } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { mkdir, open, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { assertFileId, type FileId } from '../../domain/ids.ts';
-import { systemCode } from './disk-errors.ts';
+import { systemCode, unlessMissing } from './disk-errors.ts';
 
 /** Only the account that runs Audiowave reads the files of its users. */
 export const FOLDER_MODE = 0o700;
@@ -20,6 +21,24 @@ export class Folders {
   /** Files that are being written. */
   get partial(): string {
     return join(this.root, 'partial');
+  }
+
+  /** Files that become whole at this moment, each under a name that is its writer's alone. */
+  get committing(): string {
+    return join(this.root, 'committing');
+  }
+
+  /** A new name for one commit. */
+  committingPath(id: FileId): string {
+    assertFileId(id);
+    return join(this.committing, `${id}.${randomUUID()}`);
+  }
+
+  /** The names under which this file is being committed: one at most, where nobody has died over it. */
+  async committingPaths(id: FileId): Promise<string[]> {
+    assertFileId(id);
+    const names = (await unlessMissing(() => readdir(this.committing))) ?? [];
+    return names.filter((name) => name.startsWith(`${id}.`)).map((name) => join(this.committing, name));
   }
 
   partialPath(id: FileId): string {

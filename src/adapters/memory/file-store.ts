@@ -46,6 +46,16 @@ export class MemoryFileStore implements FileStore {
     return promised(() => this.#whole(id) !== undefined && this.#files.delete(id));
   }
 
+  abandon(id: FileId): Promise<void> {
+    return promised(() => {
+      const file = this.#any(id);
+      if (file?.state !== 'growing') return;
+      this.#files.delete(id);
+      file.state = 'abandoned';
+      file.changed();
+    });
+  }
+
   async *list(): AsyncGenerator<FileInfo, void, undefined> {
     await this.check();
     for (const file of [...this.#files.values()]) {

@@ -1,4 +1,5 @@
 import type { FileId } from '../../domain/ids.ts';
+import type { WriterId } from './file-documents.ts';
 import type { FileMarks, Writing } from './file-marks.ts';
 import type { GridFsFileWriter } from './file-writer.ts';
 
@@ -54,10 +55,20 @@ export class WriterKeeper {
 
   /** A writer has ended; the mark of a whole file goes a moment later. */
   drop(writer: GridFsFileWriter, end: 'whole' | 'gone'): void {
-    this.#kept.delete(writer.id);
+    // Another one may write the file by now, where this one was abandoned.
+    if (this.#kept.get(writer.id)?.writer === writer) this.#kept.delete(writer.id);
     if (end === 'gone') return;
     this.#released.push(writer.writing);
     this.#release ??= setTimeout(() => void this.#releaseMarks(), RELEASE_MS);
+  }
+
+  /** A writer has lost its file to somebody of this process; whoever writes learns it now. */
+  forget(writer: WriterId): void {
+    for (const [id, kept] of this.#kept) {
+      if (kept.writer.writing.writer !== writer) continue;
+      kept.writer.giveUp(undefined);
+      this.#kept.delete(id);
+    }
   }
 
   /** Ends the timers; marks of whole files go now. */

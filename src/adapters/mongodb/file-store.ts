@@ -4,6 +4,7 @@ import { assertFileId, parseFileId, type FileId } from '../../domain/ids.ts';
 import type { FileInfo, FileStore, FileWriter, ReadOptions } from '../../ports/file-store.ts';
 import type { Logger } from '../../ports/logger.ts';
 import { MongoDatabase } from './client.ts';
+import { abandonWriter } from './file-abandon.ts';
 import { FileBucket } from './file-bucket.ts';
 import { mintWriterId, objectIdOf, writerOf, type FileDocument } from './file-documents.ts';
 import { readFollowing } from './file-follower.ts';
@@ -106,6 +107,11 @@ export class GridFsFileStore implements FileStore {
     if (file === undefined) return false;
     await this.#marks.bury(file);
     return this.#bucket.deleteFile(file._id, writerOf(file));
+  }
+
+  abandon(id: FileId): Promise<void> {
+    const parts = { bucket: this.#bucket, marks: this.#marks, keeper: this.#keeper };
+    return Promise.resolve().then(() => abandonWriter(parts, objectIdOf(id)));
   }
 
   async *list(): AsyncGenerator<FileInfo, void, undefined> {

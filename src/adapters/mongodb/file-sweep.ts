@@ -6,7 +6,7 @@ import type { WriterKeeper } from './file-keeper.ts';
 import type { FileMarks } from './file-marks.ts';
 
 /** A commit that began less than this ago is left alone: it takes moments where its process lives (`file-writer.ts`). */
-const COMMIT_MS = 15_000;
+export const COMMIT_MS = 15_000;
 const MARKS_AT_ONCE = 200;
 
 export interface SweepParts {

@@ -54,4 +54,17 @@ export function durability(promise: Clause): void {
       await put(store, id, Buffer.from('again'));
     },
   );
+
+  promise('abandon() frees the id that a killed process was writing at once', async (opened) => {
+    const { store, crashWhileWriting } = opened;
+    assert.ok(crashWhileWriting);
+    const id = mintFileId();
+    await crashWhileWriting(id);
+    await store.abandon(id);
+    await assertNothing(store, id);
+    const bytes = patternBytes(2_000 * KiB, 11);
+    await put(store, id, bytes);
+    await store.sweep(Date.now() + 60_000);
+    assert.ok((await collect(store.read(id))).equals(bytes));
+  });
 }
