@@ -28,8 +28,6 @@ export interface Findings {
   readonly orphans: string[];
   readonly ready: number;
   readonly failed: number;
-  /** Fetches of URLs that a kill cut short: failed with a reason that says so. */
-  readonly cutShort: number;
   /** Mails beyond one for each conversion. */
   readonly extraMails: number;
 }
@@ -53,7 +51,6 @@ export async function audit(evidence: Evidence, mp3s: Pick<Mp3s, 'complaint'>): 
     orphans: findOrphans(evidence),
     ready: seen.filter(({ state }) => state === 'ready').length,
     failed: seen.filter(({ state }) => state === 'failed').length,
-    cutShort: seen.filter((record) => isCutShort(record)).length,
     extraMails: mails.extra,
   };
 }
@@ -87,19 +84,10 @@ async function lostRecords(
 }
 
 function verdictOn(record: SeenRecord, input: Input | undefined): string | undefined {
-  if (isCutShort(record)) return undefined;
   if (input === undefined) return 'nobody knows what was sent';
   const wanted = input.failure === undefined ? 'ready' : `failed ${input.failure}`;
   const found = record.failure === null ? record.state : `failed ${record.failure.code}`;
   return found === wanted ? undefined : `it should be ${wanted}`;
-}
-
-/** The gateway died, or lost its store, while it fetched: the owner is told so. */
-function isCutShort({ source, state, failure, videoBytes }: SeenRecord): boolean {
-  const codes = ['import.failed', 'store.unavailable'];
-  return (
-    source.kind === 'url' && state === 'failed' && videoBytes === null && codes.includes(failure?.code ?? '')
-  );
 }
 
 function mailsOf({ records, mails }: Evidence): { missing: string[]; doubled: string[]; extra: number } {

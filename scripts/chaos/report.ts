@@ -25,7 +25,6 @@ export function showTable({ killer, traffic, records, mails, findings }: Run): s
     ['records of all, unanswered ones included', records.length],
     ['conversions begun more than once', records.filter(({ attempts }) => attempts > 1).length],
     ['most attempts of one conversion', Math.max(0, ...records.map(({ attempts }) => attempts))],
-    ['URL requests cut short by a kill, failed and told', findings.cutShort],
     ['mails', mails],
     ['mails beyond one each', findings.extraMails],
     ['allowed: one for each kill of a notification', killer.killsOf('notification')],

@@ -95,7 +95,7 @@ export interface Conversion {
   /** True where the video broke off and the MP3 holds only its beginning. */
   readonly incomplete: boolean;
   readonly failure: Failure | null;
-  /** How often a converter has begun. */
+  /** How often a converter has begun; while `fetching`, how many gateways died over it. */
   readonly attempts: number;
   readonly lease: Lease | null;
   /** Announcements that no broker has confirmed yet, each since when. The sweeper publishes what a crash left. */
@@ -210,6 +210,8 @@ export function enqueue(
     videoBytes: video.bytes,
     name: video.name ?? c.name,
     lease: null,
+    // From here on converters are counted.
+    attempts: 0,
     unpublished: owe(c, 'video', now),
     updatedAt: now,
   };

@@ -115,7 +115,7 @@ async function startGatewayRole(context: RoleContext): Promise<readonly RunningR
   );
   if (config.publicUrl === undefined && gateway.url !== undefined) context.publicUrl = gateway.url;
   const sweeper = startSweeper(
-    { ...stores, log, queues: queues(config) },
+    { ...stores, log, queues: queues(config), fetches: gateway.fetches },
     {
       intervalMs: 5_000,
       sourceRetentionMs: config.sourceRetentionMs,

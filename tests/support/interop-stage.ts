@@ -138,7 +138,7 @@ export async function interopStage(
   connection.on('error', () => undefined);
   const foreign = closed(new Foreign(connection, { videos: bucket(urls.videos), mp3s: bucket(urls.mp3s) }));
   const mailer = new MemoryMailer();
-  const running = (role: RunningRole): RunningRole => {
+  const running = <R extends RunningRole>(role: R): R => {
     closing.push(() => role.stop(1_000));
     return role;
   };
@@ -170,7 +170,7 @@ export async function interopStage(
       );
       running(
         startSweeper(
-          { ...stores, queues: QUEUES },
+          { ...stores, queues: QUEUES, fetches: gateway.fetches },
           {
             ...{ intervalMs: 500, sourceRetentionMs: 86_400_000, mp3RetentionMs: null, maxAttempts: 3 },
             leftoverAgeMs: 3_600_000,

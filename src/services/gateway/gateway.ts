@@ -8,9 +8,15 @@ import { makeApp } from './app.ts';
 import type { App, Edge } from './edge.ts';
 import { Imports } from './import/imports.ts';
 import { RunningWork } from './running-work.ts';
+import type { FetchResumer } from './sweep/sweep-context.ts';
 import { withDefaults, type GatewayDeps, type GatewayOptions } from './settings.ts';
 
 export type { GatewayDeps, GatewayOptions } from './settings.ts';
+
+export interface RunningGateway extends RunningRole {
+  /** For the sweeper beside it. */
+  readonly fetches: FetchResumer;
+}
 
 /** How long work that was told to stop may take to clean up. */
 const CLEAN_UP_MS = 5_000;
@@ -18,22 +24,27 @@ const CLEAN_UP_MS = 5_000;
 /**
  * Starts the gateway: the drop-in routes, /api/v1, one-click links, the page, and the probes. Resolves when it listens;
  * `host.port-taken` where another program does. stop() lets running requests end within `graceMs`, then breaks them off:
- * an upload that was not answered leaves nothing, a fetch becomes `failed` and says why.
+ * an upload that was not answered leaves nothing, a fetch is handed back to whoever sweeps next.
  */
-export async function startGateway(deps: GatewayDeps, options: GatewayOptions): Promise<RunningRole> {
+export async function startGateway(deps: GatewayDeps, options: GatewayOptions): Promise<RunningGateway> {
   const settings = withDefaults(options);
   const work = new RunningWork();
   const announcer = new PatientAnnouncer({ ...deps, queues: options.queues }, deps.log);
   const context = { deps, settings, work, announcer };
   let url = '';
-  const edge: Edge = { ...context, imports: new Imports(context), publicUrl: () => options.publicUrl ?? url };
+  const imports = new Imports(context);
+  const edge: Edge = { ...context, imports, publicUrl: () => options.publicUrl ?? url };
   const servers: Server[] = [];
   const app = await makeApp(edge, servers);
   url = await listen(app, options);
   let stopping: Promise<void> | undefined;
   return {
     url,
-    stop: (graceMs) => (stopping ??= stop(app, servers, work, graceMs).then(() => noted(announcer))),
+    fetches: imports,
+    stop: (graceMs) => {
+      imports.stopWaiting();
+      return (stopping ??= stop(app, servers, work, graceMs).then(() => noted(announcer)));
+    },
   };
 }
 

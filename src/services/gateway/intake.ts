@@ -1,12 +1,16 @@
+import { randomUUID } from 'node:crypto';
+import { mayHaveUnknownVideo } from '../../domain/conversion-record.ts';
 import {
   enqueue,
   fail,
   newConversion,
   type Conversion,
   type Failure,
+  type Lease,
   type Source,
 } from '../../domain/conversion.ts';
 import { AudiowaveError, hasCode } from '../../domain/errors.ts';
+import { handBackFetch, resumeFetch } from '../../domain/fetching.ts';
 import { forget, isForgotten } from '../../domain/forgotten.ts';
 import { mintFileId, type FileId } from '../../domain/ids.ts';
 import { keepLease, type LeaseKeeper } from '../../flow/lease-keeper.ts';
@@ -32,7 +36,8 @@ const ENQUEUE_EVERY_MS = 500;
  * announcement. Whatever stops it on the way, discard() leaves nothing that could be taken for a whole upload.
  */
 export class Intake {
-  readonly id: FileId = mintFileId();
+  readonly id: FileId;
+  readonly #holder: string;
   readonly #context: IntakeContext;
   readonly #run: Run;
   #keeper: LeaseKeeper | undefined;
@@ -40,9 +45,13 @@ export class Intake {
   /** `committing`: nobody knows whether the file is whole; `enqueueing`: nor whether the record is queued. */
   #phase: 'new' | 'recorded' | 'committing' | 'committed' | 'enqueueing' | 'queued' = 'new';
 
-  /** `stopped`: see {@link RunningWork.begin}. */
-  constructor(context: IntakeContext, stopped: AudiowaveError) {
+  /** `stopped`: see {@link RunningWork.begin}. `id`: of a record that is there already, for {@link resume}. */
+  constructor(context: IntakeContext, stopped: AudiowaveError, id?: FileId) {
     this.#context = context;
+    this.id = id ?? mintFileId();
+    const { holder } = context.settings;
+    // The same process may come back to a fetch that it has lost.
+    this.#holder = id === undefined ? holder : `${holder}-${randomUUID()}`;
     this.#run = context.work.begin(this.id, stopped);
   }
 
@@ -58,11 +67,32 @@ export class Intake {
     name: string | null,
     source: Source,
   ): Promise<Conversion> {
-    const { deps, settings } = this.#context;
     const now = Date.now();
-    const lease = { holder: settings.holder, until: now + settings.leaseMs };
+    const lease = this.#lease(now);
     const conversion = newConversion({ id: this.id, owner, state, name, source, lease, now });
     await this.#create(conversion);
+    this.#keep(conversion);
+    return conversion;
+  }
+
+  /**
+   * Takes over a fetch whose lease has run out, and keeps it from now on; of several who try one gets it, the others
+   * undefined. What former holders have written goes with the first byte of this one.
+   */
+  async resume(now: number): Promise<Conversion | undefined> {
+    const resumed = await this.#context.deps.conversions.update(this.id, (c) =>
+      resumeFetch(c, this.#lease(now), now),
+    );
+    if (resumed !== undefined) this.#keep(resumed);
+    return resumed;
+  }
+
+  #lease(now: number): Lease {
+    return { holder: this.#holder, until: now + this.#context.settings.leaseMs };
+  }
+
+  #keep(conversion: Conversion): void {
+    const { deps, settings } = this.#context;
     this.#phase = 'recorded';
     const terms = { leaseMs: settings.leaseMs, renewMs: settings.leaseMs / 3 };
     const keeper = keepLease(deps.conversions, conversion, terms, deps.log);
@@ -71,7 +101,6 @@ export class Intake {
       const reason: unknown = keeper.lost.reason;
       this.#run.abort(hasCode(reason, 'store.unavailable') ? reason : cancelled());
     });
-    return conversion;
   }
 
   async #create(conversion: Conversion): Promise<void> {
@@ -81,6 +110,13 @@ export class Intake {
       // The id is this upload's own: its record is there already where a store repeated a write whose answer got lost.
       if (!hasCode(error, 'conversion.exists')) throw error;
     }
+  }
+
+  /** Nothing of what anybody has written under this id before is left, nor can come back. */
+  async clear(): Promise<void> {
+    const { videos } = this.#context.deps;
+    await videos.abandon(this.id);
+    await videos.remove(this.id);
   }
 
   /** Writes all of `bytes`; they are not visible before {@link enqueue}. */
@@ -115,10 +151,10 @@ export class Intake {
   }
 
   #enqueueWhileAway(video: { bytes: number; name: string | null }): Promise<Conversion | undefined> {
-    const { deps, settings } = this.#context;
+    const { deps } = this.#context;
     const move = (c: Conversion): Conversion | undefined =>
-      // Queued already, where the answer to the same write got lost: nobody else tells the size of this video.
-      c.videoBytes !== null && c.state !== 'cancelled' ? c : enqueue(c, settings.holder, video, Date.now());
+      // Queued already, where the answer to the same write got lost, or where another gateway has resumed the fetch.
+      c.videoBytes !== null && c.state !== 'cancelled' ? c : enqueue(c, this.#holder, video, Date.now());
     return tryWhileAway(() => deps.conversions.update(this.id, move), {
       everyMs: ENQUEUE_EVERY_MS,
       until: Date.now() + ENQUEUE_PATIENCE_MS,
@@ -143,11 +179,26 @@ export class Intake {
   async fail(failure: Failure): Promise<void> {
     await this.#writer?.abort();
     const { conversions } = this.#context.deps;
-    const { holder } = this.#context.settings;
-    const failed = await conversions.update(this.id, (c) => fail(c, holder, failure, Date.now()));
+    const failed = await conversions.update(this.id, (c) => fail(c, this.#holder, failure, Date.now()));
     const now = failed ?? (await conversions.find(this.id));
-    if (now === undefined || now.state === 'failed' || now.state === 'cancelled') await this.#discardBytes();
+    // A video that the record knows of is that of a gateway that has resumed the fetch.
+    if (now === undefined || mayHaveUnknownVideo(now)) await this.#discardBytes();
     if (failed !== undefined) await this.announce(failed, 'failed');
+  }
+
+  /**
+   * Leaves a `fetching` record to whoever comes after `restMs`, and removes what is half-written. A record that is not (or
+   * no longer) this attempt's stays as it is. Throws where the records are away; then the lease runs out by itself.
+   */
+  async handBack(restMs: number): Promise<void> {
+    const { conversions } = this.#context.deps;
+    await this.#keeper?.stop();
+    const [moved] = await Promise.allSettled([
+      conversions.update(this.id, (c) => handBackFetch(c, this.#holder, restMs, Date.now())),
+      // Whoever resumes it takes away what stays.
+      this.#writer?.abort(),
+    ]);
+    if (moved.status === 'rejected') throw moved.reason;
   }
 
   /** Publishes; where the broker does not take it, the record goes on owing it and the sweeper tries again. */

@@ -10,12 +10,14 @@ export interface Run {
 /** The uploads and fetches that this process holds, so that a cancellation and a stop reach them at once. */
 export class RunningWork {
   readonly #runs = new Map<FileId, { controller: AbortController; stopped: Error }>();
+  #isStopped = false;
   #idle: (() => void)[] = [];
 
   /** `stopped` is the reason its signal aborts with where the gateway stops before it ends. */
   begin(id: FileId, stopped: Error): Run {
     const controller = new AbortController();
     this.#runs.set(id, { controller, stopped });
+    if (this.#isStopped) controller.abort(stopped);
     return {
       signal: controller.signal,
       abort: (reason) => {
@@ -35,8 +37,14 @@ export class RunningWork {
     this.#runs.get(id)?.controller.abort(reason);
   }
 
-  /** The gateway stops. */
+  /** True where this process has the upload or fetch of `id`. */
+  has(id: FileId): boolean {
+    return this.#runs.has(id);
+  }
+
+  /** The gateway stops: what runs, and what begins from now on. */
   stopAll(): void {
+    this.#isStopped = true;
     for (const { controller, stopped } of this.#runs.values()) controller.abort(stopped);
   }
 

@@ -152,6 +152,7 @@ function emptyReport(): SweepReport {
     removedUploads: 0,
     failed: 0,
     revived: 0,
+    resumedFetches: 0,
     removedVideos: 0,
     removedMp3s: 0,
     removedDrafts: 0,

@@ -20,6 +20,7 @@ import {
   type GatewayDeps,
   type GatewayOptions,
 } from '../../../src/services/gateway/gateway.ts';
+import type { FetchResumer } from '../../../src/services/gateway/sweep/sweep-context.ts';
 import { collect } from '../../support/bytes.ts';
 import { recordedLog } from '../../support/recorded-log.ts';
 
@@ -84,6 +85,7 @@ export interface Fixture {
   readonly mp3s: FileStore;
   readonly broker: MemoryBroker;
   readonly log: ReturnType<typeof recordedLog>;
+  readonly fetches: FetchResumer;
   stop(graceMs?: number): Promise<void>;
 }
 
@@ -131,7 +133,18 @@ export async function openGateway(
   const url = gateway.url ?? '';
   const stop = (graceMs = 0): Promise<void> => gateway.stop(graceMs);
   t.after(() => stop());
-  return { url, port: Number(new URL(url).port), auth, conversions, videos, mp3s, broker, log, stop };
+  return {
+    url,
+    port: Number(new URL(url).port),
+    auth,
+    conversions,
+    videos,
+    mp3s,
+    broker,
+    log,
+    fetches: gateway.fetches,
+    stop,
+  };
 }
 
 export function bearer(token: string): { readonly authorization: string } {

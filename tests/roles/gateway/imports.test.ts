@@ -145,15 +145,3 @@ void test('only some fetches run at a time; the others wait and come after', asy
   for (const id of ids) await inState(gateway, id, 'queued');
   assert.equal(most, 8);
 });
-
-void test('a gateway that stops fails what it fetches and says so', async (t) => {
-  const gateway = await openGateway(t, {}, { fetchVideo: endless });
-  const ids = await Promise.all(Array.from({ length: 10 }, () => begin(gateway)));
-  await gateway.stop(0);
-  for (const id of ids) {
-    const found = await gateway.conversions.find(id);
-    assert.deepEqual([found?.state, found?.failure?.code], ['failed', 'import.failed']);
-    assert.match(found?.failure?.message ?? '', /was stopped/);
-  }
-  assert.equal(await countFiles(gateway.videos), 0);
-});

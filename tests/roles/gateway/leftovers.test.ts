@@ -64,6 +64,7 @@ void test('a sweeper that dies after it has forgotten a record: another one remo
 
 void test('a fetcher that was given up makes its file whole and dies: it goes before retention is over', async (t) => {
   const [setup, { id }] = await begin(t, 'fetching');
+  await setup.conversions.update(id, (c) => ({ ...c, attempts: 3 }));
   assert.equal((await setup.sweeper.runOnce()).failed, 1);
   await storeFile(setup.videos, id, 'too late');
   setup.ahead = HOUR + 30_000;

@@ -23,6 +23,9 @@ export interface Setup {
   ahead: number;
 }
 
+/** A gateway that has no place for a fetch. */
+const NO_PLACE = { resume: () => Promise.resolve(false) };
+
 /** A sweeper that runs only when it is asked to, on a clock that the test moves. */
 export async function open(t: TestContext, options: Partial<SweeperOptions> = {}): Promise<Setup> {
   const stores = {
@@ -33,7 +36,7 @@ export async function open(t: TestContext, options: Partial<SweeperOptions> = {}
     log: recordedLog(),
   };
   const sweeper = startSweeper(
-    { ...stores, queues: QUEUES },
+    { ...stores, queues: QUEUES, fetches: NO_PLACE },
     {
       intervalMs: HOUR,
       sourceRetentionMs: 24 * HOUR,
@@ -112,7 +115,7 @@ export async function readyRecord(setup: Setup): Promise<Conversion> {
 /** The sweeper of another gateway. */
 export function another(t: TestContext, setup: Setup): Sweeper {
   const sweeper = startSweeper(
-    { ...setup, queues: QUEUES },
+    { ...setup, queues: QUEUES, fetches: NO_PLACE },
     {
       intervalMs: HOUR,
       sourceRetentionMs: 24 * HOUR,

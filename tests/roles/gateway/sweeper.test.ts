@@ -92,9 +92,11 @@ void test('an uploader that was only slow can not queue what is being swept', as
   assert.deepEqual((await setup.conversions.list('ann@example.com', { limit: 10 })).conversions, []);
 });
 
-void test('a fetch whose process died has failed, with a sentence, and its owner is told', async (t) => {
+void test('a fetch whose last gateway died has failed, with a sentence, and its owner is told', async (t) => {
   const setup = await open(t);
   const { id } = await record(setup, 'fetching', -1);
+  assert.equal((await setup.sweeper.runOnce()).failed, 0);
+  await setup.conversions.update(id, (c) => ({ ...c, attempts: 3 }));
   assert.equal((await setup.sweeper.runOnce()).failed, 1);
   const failed = await setup.conversions.find(id);
   assert.deepEqual([failed?.state, failed?.failure?.code, failed?.mail], ['failed', 'import.failed', 'due']);

@@ -1,5 +1,5 @@
 import { failureOf, type Conversion } from '../../../domain/conversion.ts';
-import { asAudiowaveError, AudiowaveError } from '../../../domain/errors.ts';
+import { asAudiowaveError, AudiowaveError, hasCode } from '../../../domain/errors.ts';
 import { Intake, type IntakeContext } from '../intake.ts';
 import { cleanFileName } from '../upload/file-name.ts';
 import { checkFreeSpace, guarded } from '../upload/free-space.ts';
@@ -10,14 +10,27 @@ const MAX_FETCHES = 8;
 /** The most fetches that may wait. */
 const MAX_WAITING = 1_000;
 
+/** How long a fetch rests that a store could not take. */
+const AWAY_REST_MS = 5_000;
+/** The same where the store is full: it would be fetched in vain. */
+const FULL_REST_MS = 60_000;
+
+/** A fetch that waits for its place. */
+interface Waiting {
+  readonly enter: () => void;
+  readonly refuse: (reason: Error) => void;
+}
+
+const STOPPED = new AudiowaveError('import.failed', 'Audiowave was stopped while it fetched the video.');
+
 /**
- * Fetches videos by URL in the background. A record `fetching` stands before the answer; its end is `queued` or
- * `failed`. A gateway that stops fails what it still fetches, in words that say so: the owner learns it now, and may try
- * again; resuming at another gateway would need a server that takes ranges.
+ * Fetches videos by URL in the background. A record `fetching` stands before the answer; its end is `queued`, or `failed`
+ * where the video can't be had. What a gateway can't bring to its end, since it stops, dies or its stores are away, is
+ * resumed by whichever gateway sweeps it, from the beginning: few servers promise that a range is of the same video.
  */
 export class Imports {
   readonly #context: IntakeContext;
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting: Waiting[] = [];
   #running = 0;
 
   constructor(context: IntakeContext) {
@@ -31,8 +44,7 @@ export class Imports {
     }
     const { deps, settings } = this.#context;
     await checkFreeSpace(deps.videos, settings.minFreeDiskBytes, 0);
-    const stopped = new AudiowaveError('import.failed', 'Audiowave was stopped while it fetched the video.');
-    const intake = new Intake(this.#context, stopped);
+    const intake = new Intake(this.#context, STOPPED);
     let conversion;
     try {
       conversion = await intake.record(owner, 'fetching', null, { kind: 'url', url: url.href });
@@ -40,25 +52,45 @@ export class Imports {
       await intake.end();
       throw error;
     }
-    void this.#run(intake, url);
+    void this.#run(intake, async () => {
+      await this.#enter(intake.signal);
+      await this.#fetch(intake, url);
+    });
     return conversion;
   }
 
-  async #run(intake: Intake, url: URL): Promise<void> {
-    const { log } = this.#context.deps;
-    const started = Date.now();
+  /**
+   * Goes on with a fetch whose holder was not heard of until `now` (milliseconds since the epoch); true where this process
+   * has begun it. Not where all places are taken: another gateway may have one free.
+   */
+  async resume({ id, source }: Conversion, now: number): Promise<boolean> {
+    const url = source.kind === 'url' ? URL.parse(source.url) : null;
+    if (url === null || this.#running >= MAX_FETCHES || this.#context.work.has(id)) return false;
+    this.#running += 1;
+    const intake = new Intake(this.#context, STOPPED, id);
+    let resumed;
     try {
-      await this.#enter(intake.signal);
-      try {
-        const queued = await this.#fetch(intake, url);
-        const { id: conversionId, videoBytes, owner } = queued;
-        log.info(
-          { conversionId, owner, bytes: videoBytes, durationMs: Date.now() - started },
-          'video fetched',
-        );
-      } finally {
+      resumed = await intake.resume(now);
+    } finally {
+      if (resumed === undefined) {
         this.#leave();
+        await intake.end();
       }
+    }
+    if (resumed === undefined) return false;
+    this.#context.deps.log.info({ conversionId: id, attempts: resumed.attempts }, 'fetch resumed');
+    void this.#run(intake, () => this.#fetchAnew(intake, url));
+    return true;
+  }
+
+  /** The gateway takes no more work: what has not begun is left to others. */
+  stopWaiting(): void {
+    for (const waiting of [...this.#waiting]) waiting.refuse(STOPPED);
+  }
+
+  async #run(intake: Intake, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
     } catch (error) {
       await this.#giveUp(intake, error);
     } finally {
@@ -66,7 +98,32 @@ export class Imports {
     }
   }
 
-  async #fetch(intake: Intake, url: URL): Promise<Conversion> {
+  /** In a place that is taken already. */
+  async #fetchAnew(intake: Intake, url: URL): Promise<void> {
+    const { deps, settings } = this.#context;
+    try {
+      await intake.clear();
+      await checkFreeSpace(deps.videos, settings.minFreeDiskBytes, 0);
+    } catch (error) {
+      this.#leave();
+      throw error;
+    }
+    await this.#fetch(intake, url);
+  }
+
+  /** Leaves its place at the end. */
+  async #fetch(intake: Intake, url: URL): Promise<void> {
+    const started = Date.now();
+    try {
+      const { id: conversionId, videoBytes: bytes, owner } = await this.#fetchVideo(intake, url);
+      const durationMs = Date.now() - started;
+      this.#context.deps.log.info({ conversionId, owner, bytes, durationMs }, 'video fetched');
+    } finally {
+      this.#leave();
+    }
+  }
+
+  async #fetchVideo(intake: Intake, url: URL): Promise<Conversion> {
     const { deps, settings } = this.#context;
     const { maxUploadBytes: maxBytes, minFreeDiskBytes: minFreeBytes } = settings;
     const tooLarge = (): AudiowaveError => new AudiowaveError('import.too-large');
@@ -88,11 +145,14 @@ export class Imports {
     const { log } = this.#context.deps;
     const cause = intake.signal.aborted ? (intake.signal.reason as unknown) : raised;
     const error = asAudiowaveError(cause, 'import.failed');
-    log.info({ conversionId: intake.id, code: error.code, detail: error.detail }, 'video not fetched');
+    const { id: conversionId } = intake;
+    log.info({ conversionId, code: error.code, detail: error.detail }, 'video not fetched');
+    const restMs = restAfter(error);
     try {
-      await intake.fail(failureOf(error));
+      if (restMs === undefined) await intake.fail(failureOf(error));
+      else await intake.handBack(restMs);
     } catch (error) {
-      log.warn({ err: error, conversionId: intake.id }, 'failure not recorded; the sweeper does it');
+      log.warn({ err: error, conversionId }, 'fetch left to the sweeper');
     }
   }
 
@@ -102,16 +162,22 @@ export class Imports {
       return;
     }
     await new Promise<void>((resolve, reject) => {
-      const enter = (): void => {
-        signal.removeEventListener('abort', refuse);
-        resolve();
+      const onAbort = (): void => {
+        waiting.refuse(asAudiowaveError(signal.reason));
       };
-      const refuse = (): void => {
-        this.#waiting.splice(this.#waiting.indexOf(enter), 1);
-        reject(asAudiowaveError(signal.reason));
+      const waiting: Waiting = {
+        enter: () => {
+          signal.removeEventListener('abort', onAbort);
+          resolve();
+        },
+        refuse: (reason) => {
+          signal.removeEventListener('abort', onAbort);
+          this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
+          reject(reason);
+        },
       };
-      this.#waiting.push(enter);
-      signal.addEventListener('abort', refuse, { once: true });
+      this.#waiting.push(waiting);
+      signal.addEventListener('abort', onAbort, { once: true });
     });
   }
 
@@ -119,6 +185,14 @@ export class Imports {
   #leave(): void {
     const next = this.#waiting.shift();
     if (next === undefined) this.#running -= 1;
-    else next();
+    else next.enter();
   }
+}
+
+/** How long a fetch rests before somebody goes on with it; undefined where `error` says that its video can't be had. */
+function restAfter(error: AudiowaveError): number | undefined {
+  if (error === STOPPED) return 0;
+  if (hasCode(error, 'store.full')) return FULL_REST_MS;
+  // Of the last two: another one has taken the file, or swept it.
+  return hasCode(error, 'store.unavailable', 'file.abandoned', 'file.exists') ? AWAY_REST_MS : undefined;
 }

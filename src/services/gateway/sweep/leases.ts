@@ -6,16 +6,17 @@ import {
   type Failure,
 } from '../../../domain/conversion.ts';
 import { AudiowaveError } from '../../../domain/errors.ts';
+import { wasBrokenOff } from '../../../domain/fetching.ts';
 import { forget } from '../../../domain/forgotten.ts';
 import { eachDue } from './each-due.ts';
 import type { SweepContext } from './sweep-context.ts';
 
 const FETCH_BROKEN_OFF = failureOf(
-  new AudiowaveError('import.failed', 'Audiowave was interrupted while it fetched the video.'),
+  new AudiowaveError('import.failed', 'Audiowave was interrupted each time it fetched the video.'),
 );
 const ABANDONED = failureOf(new AudiowaveError('conversion.abandoned'));
 
-/** Puts right what a process left that died: an upload goes, a fetch has failed, a conversion is tried again or has failed. */
+/** Puts right what a process left that died: an upload goes, a fetch or a conversion is tried again or has failed. */
 export async function sweepLeases(context: SweepContext): Promise<void> {
   const now = context.options.now();
   await eachDue(
@@ -28,7 +29,7 @@ export async function sweepLeases(context: SweepContext): Promise<void> {
 async function sweepLease(context: SweepContext, conversion: Conversion, now: number): Promise<void> {
   const { state, lease } = conversion;
   if (state === 'uploading') await removeUpload(context, conversion, now);
-  if (state === 'fetching') await failFetch(context, conversion, now);
+  if (state === 'fetching') await repairFetching(context, conversion, now);
   const silentMs = now - (lease?.until ?? now);
   // The broker gives a dead converter's message to another one at once; that has the first go.
   if (state === 'converting' && silentMs >= context.options.abandonedAfterMs) {
@@ -47,6 +48,15 @@ async function removeUpload({ deps, report }: SweepContext, { id }: Conversion, 
   if (gone === undefined) return;
   report.removedUploads += 1;
   await deps.videos.remove(id);
+}
+
+async function repairFetching(context: SweepContext, conversion: Conversion, now: number): Promise<void> {
+  const { deps, options, report } = context;
+  if (conversion.attempts >= options.maxAttempts && wasBrokenOff(conversion)) {
+    await failFetch(context, conversion, now);
+  } else if (await deps.fetches.resume(conversion, now)) {
+    report.resumedFetches += 1;
+  }
 }
 
 async function failFetch(context: SweepContext, conversion: Conversion, now: number): Promise<void> {

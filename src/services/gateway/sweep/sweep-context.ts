@@ -1,3 +1,4 @@
+import type { Conversion } from '../../../domain/conversion.ts';
 import type { QueueNames } from '../../../flow/announce.ts';
 import type { PatientAnnouncer } from '../../../flow/patient-announcer.ts';
 import type { Broker } from '../../../ports/broker.ts';
@@ -5,7 +6,17 @@ import type { ConversionStore } from '../../../ports/conversion-store.ts';
 import type { FileStore } from '../../../ports/file-store.ts';
 import type { Logger } from '../../../ports/logger.ts';
 
+/** The gateway beside the sweeper, as it sees it. */
+export interface FetchResumer {
+  /**
+   * Goes on with a fetch whose lease ran out before `now` (milliseconds since the epoch). False where it can't begin at
+   * once, or another gateway was faster.
+   */
+  resume(conversion: Conversion, now: number): Promise<boolean>;
+}
+
 export interface SweeperDeps {
+  readonly fetches: FetchResumer;
   readonly conversions: ConversionStore;
   readonly videos: FileStore;
   readonly mp3s: FileStore;
@@ -21,7 +32,7 @@ export interface SweeperOptions {
   readonly sourceRetentionMs: number;
   /** The same for an MP3; null: for ever. */
   readonly mp3RetentionMs: number | null;
-  /** After so many attempts a conversion whose converter died again is failed. */
+  /** After so many attempts a conversion whose converter died again, or a fetch whose gateway did, is failed. */
   readonly maxAttempts: number;
   /** How long an announcement is left to the one who owes it; 5,000 by default. */
   readonly unpublishedAfterMs?: number;
@@ -52,6 +63,7 @@ export interface SweepReport {
   removedUploads: number;
   failed: number;
   revived: number;
+  resumedFetches: number;
   removedVideos: number;
   removedMp3s: number;
   removedDrafts: number;
