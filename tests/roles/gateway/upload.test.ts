@@ -63,6 +63,35 @@ void test('a client that hangs up leaves nothing', async (t) => {
   );
 });
 
+void test('a client that has sent all and hangs up while the store is slow: whole or nothing, and it ends', async (t) => {
+  const { promise: open, resolve: openStore } = Promise.withResolvers<undefined>();
+  class SlowStore extends MemoryFileStore {
+    override async create(...args: Parameters<MemoryFileStore['create']>): Promise<FileWriter> {
+      await open;
+      return super.create(...args);
+    }
+  }
+  const gateway = await openGateway(t, {}, { videos: new SlowStore() });
+  // One of the sizes has arrived whole, and is not read to its end, whatever the buffers on the way hold.
+  const sizes = Array.from({ length: 24 }, (_, n) => (n + 1) * 16 * 1024);
+  for (const size of sizes) {
+    const body = wholeBody(Buffer.alloc(size));
+    const client = new RawClient(gateway.port);
+    await client.send(requestHead('/upload', body.length, bearer('ann')));
+    await client.send(body);
+    await eventually('its record', async () => (await conversionsOf(gateway)).length > 0);
+    client.hangUp();
+    await client.closed();
+  }
+  openStore(undefined);
+  const kept = await eventually('none is under way any more', async () => {
+    const conversions = await conversionsOf(gateway);
+    return conversions.every(({ state }) => state === 'queued') ? conversions : undefined;
+  });
+  assert.equal(await countFiles(gateway.videos), kept.length);
+  for (const { videoBytes } of kept) assert.ok(sizes.includes(videoBytes ?? -1), String(videoBytes));
+});
+
 void test('an upload that stalls is 408, its connection closed, and leaves nothing', async (t) => {
   const gateway = await openGateway(t, { uploadIdleMs: 200 });
   const { client } = await beginUpload(gateway);

@@ -98,7 +98,8 @@ export function readOneFile(
     else idle.refresh();
   }
   function onClose(): void {
-    if (!request.complete) settle(new AudiowaveError('upload.interrupted'));
+    // What came after the client had hung up is lost, even where it was all of it: `complete` says only that it has arrived.
+    if (!request.readableEnded) settle(new AudiowaveError('upload.interrupted'));
   }
   function onIdle(): void {
     // A store that is slow is not the client's fault.
