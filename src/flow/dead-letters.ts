@@ -49,10 +49,9 @@ export async function replayDeadLetters(
     if (id === undefined || reason !== undefined) refused.set(letter.messageId, reason ?? '');
     else good.set(letter.messageId, id);
   }
-  let replayed = 0;
-  for (const [letterId, id] of good) {
-    if (refused.has(letterId)) continue;
-    replayed += await deps.broker.replay(queue.name, letterId);
+  for (const letterId of refused.keys()) good.delete(letterId);
+  const replayed = good.size === 0 ? 0 : await deps.broker.replay(queue.name, [...good.keys()]);
+  for (const id of good.values()) {
     await deps.conversions.update(id, (current) => markPublished(current, queue.announcement));
   }
   return { replayed, refused: [...refused].map(([letterId, reason]) => ({ messageId: letterId, reason })) };

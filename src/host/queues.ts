@@ -52,7 +52,7 @@ export async function openQueues(config: Config, log: Logger): Promise<Queues> {
       const [conversions, videos] = [await ports.conversions(), await ports.videos()];
       return replayDeadLetters({ broker, conversions, videos }, queue, messageId);
     },
-    drop: (queue, messageId) => broker.drop(queue, messageId),
+    drop: (queue, messageId) => broker.drop(queue, messageId === undefined ? undefined : [messageId]),
     close: () => ports.close(),
   };
 }

@@ -88,12 +88,12 @@ export interface Broker {
   /** The dead letters of a queue, oldest first. */
   deadLetters(queue: string, limit: number): Promise<readonly DeadLetter[]>;
   /**
-   * Publishes dead letters again, as new messages that have used no attempt, and forgets them; those of `messageId`, or
+   * Publishes dead letters again, as new messages that have used no attempt, and forgets them; those of `messageIds`, or
    * all. Says how many. A crash in between may leave one in both places, never in none.
    */
-  replay(queue: string, messageId?: string): Promise<number>;
-  /** Forgets dead letters, those of `messageId` or all; says how many. */
-  drop(queue: string, messageId?: string): Promise<number>;
+  replay(queue: string, messageIds?: readonly string[]): Promise<number>;
+  /** Forgets dead letters, those of `messageIds` or all; says how many. */
+  drop(queue: string, messageIds?: readonly string[]): Promise<number>;
   /** Resolves where the broker answers; `broker.unavailable` otherwise. */
   check(): Promise<void>;
   /** Stops all consumers at once, as a crash would but cleanly, and lets go. */

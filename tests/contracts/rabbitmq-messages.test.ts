@@ -148,7 +148,7 @@ test("another program's message, three fields and nothing else, is one like ours
   second.answer({ kind: 'retry', reason: 'never' });
   const [dead] = await untilDead(broker, 1);
   assert.deepEqual([dead?.body, dead?.messageId], [body, first.messageId]);
-  assert.equal(await broker.replay(QUEUE, first.messageId), 1);
+  assert.equal(await broker.replay(QUEUE, [first.messageId]), 1);
   assert.equal((await inbox.next()).attempt, 1);
 });
 
@@ -240,7 +240,7 @@ test("dead letters that the broker's own rules made are told, too", limit, async
   const [dead] = (await untilDead(broker, 1)) as [DeadLetter];
   assert.deepEqual([dead.body, dead.reason], [{ n: 1 }, `expired in queue ${QUEUE}`]);
   assert.ok(Math.abs(dead.diedAt - before) < 60_000);
-  assert.equal(await broker.drop(QUEUE, dead.messageId), 1);
+  assert.equal(await broker.drop(QUEUE, [dead.messageId]), 1);
 });
 
 test('looking at dead letters a hundred times loses none', limit, async (t) => {

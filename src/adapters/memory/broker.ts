@@ -64,16 +64,16 @@ export class MemoryBroker implements Broker {
     return Promise.resolve(this.#queues.dead(queue).slice(0, limit));
   }
 
-  async replay(queue: string, messageId?: string): Promise<number> {
+  async replay(queue: string, messageIds?: readonly string[]): Promise<number> {
     this.#mustBeOpen();
-    const letters = this.#queues.takeDead(queue, messageId);
+    const letters = this.#queues.takeDead(queue, messageIds);
     for (const letter of letters) await this.publish(queue, letter.body, { messageId: letter.messageId });
     return letters.length;
   }
 
-  async drop(queue: string, messageId?: string): Promise<number> {
+  async drop(queue: string, messageIds?: readonly string[]): Promise<number> {
     this.#mustBeOpen();
-    return Promise.resolve(this.#queues.takeDead(queue, messageId).length);
+    return Promise.resolve(this.#queues.takeDead(queue, messageIds).length);
   }
 
   async check(): Promise<void> {

@@ -85,12 +85,11 @@ export class MemoryQueues {
     return this.#queue(queue).dead;
   }
 
-  /** Takes the dead letters of `messageId`, or all, out of the queue. */
-  takeDead(name: string, messageId?: string): readonly Buried[] {
+  /** Takes the dead letters of `messageIds`, or all, out of the queue. */
+  takeDead(name: string, messageIds?: readonly string[]): readonly Buried[] {
     const { dead } = this.#queue(name);
     const all = dead.splice(0);
-    const isMeant = (letter: DeadLetter): boolean =>
-      messageId === undefined || letter.messageId === messageId;
+    const isMeant = (letter: DeadLetter): boolean => messageIds?.includes(letter.messageId) !== false;
     dead.push(...all.filter((letter) => !isMeant(letter)));
     return all.filter(isMeant);
   }

@@ -137,12 +137,12 @@ export class RabbitMqBroker implements Broker {
     return this.#ask(({ deadLetters }) => deadLetters.read(queue, limit));
   }
 
-  async replay(queue: string, messageId?: string): Promise<number> {
-    return this.#ask(({ deadLetters }) => deadLetters.replay(queue, messageId));
+  async replay(queue: string, messageIds?: readonly string[]): Promise<number> {
+    return this.#ask(({ deadLetters }) => deadLetters.replay(queue, messageIds));
   }
 
-  async drop(queue: string, messageId?: string): Promise<number> {
-    return this.#ask(({ deadLetters }) => deadLetters.drop(queue, messageId));
+  async drop(queue: string, messageIds?: readonly string[]): Promise<number> {
+    return this.#ask(({ deadLetters }) => deadLetters.drop(queue, messageIds));
   }
 
   /** Fails, too, while the broker takes no messages because it is low on memory or disk. */

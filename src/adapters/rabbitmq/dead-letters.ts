@@ -45,25 +45,26 @@ export class DeadLetters {
     });
   }
 
-  replay(queue: string, messageId: string | undefined): Promise<number> {
-    return this.#remove(queue, messageId, (arrived) =>
+  replay(queue: string, messageIds?: readonly string[]): Promise<number> {
+    return this.#remove(queue, messageIds, (arrived) =>
       this.#publisher.send(mainQueue(queue), copyForReplay(arrived), AbortSignal.timeout(CALL_MS)),
     );
   }
 
-  drop(queue: string, messageId: string | undefined): Promise<number> {
-    return this.#remove(queue, messageId, () => Promise.resolve());
+  drop(queue: string, messageIds?: readonly string[]): Promise<number> {
+    return this.#remove(queue, messageIds, () => Promise.resolve());
   }
 
   async #remove(
     queue: string,
-    messageId: string | undefined,
+    messageIds: readonly string[] | undefined,
     before: (arrived: Arrived) => Promise<void>,
   ): Promise<number> {
+    const meant = messageIds && new Set(messageIds);
     return this.#inTurn(queue, async () => {
       let removed = 0;
       await this.#visit(queue, Infinity, async (_message, arrived) => {
-        if (messageId !== undefined && arrived.messageId !== messageId) return 'keep';
+        if (meant?.has(arrived.messageId) === false) return 'keep';
         await before(arrived);
         removed++;
         return 'forget';

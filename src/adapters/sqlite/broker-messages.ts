@@ -36,7 +36,14 @@ interface DeadRow {
 /** What this owner may still decide about: the delivery is the newest one, and nobody took it away. */
 const MINE = 'id = ? AND owner = ? AND delivery = ?';
 
-const MEANT = 'queue = :queue AND (:messageId IS NULL OR message_id = :messageId)';
+/** What replay() and drop() are about; `messageIds` is a JSON array, or null for all. */
+interface Meant {
+  readonly queue: string;
+  readonly messageIds: string | null;
+}
+
+const MEANT =
+  'queue = :queue AND (:messageIds IS NULL OR message_id IN (SELECT value FROM json_each(:messageIds)))';
 
 /** The messages in the file. Every method is one short transaction. */
 export class BrokerMessages {
@@ -173,10 +180,10 @@ export class BrokerMessages {
     }));
   }
 
-  /** Dead letters of `messageId`, or all, wait again as new messages; says how many. */
-  replay(queue: string, messageId: string | undefined): number {
+  /** Dead letters of `messageIds`, or all, wait again as new messages; says how many. */
+  replay(queue: string, messageIds?: readonly string[]): number {
     return transaction(this.#database, () => {
-      const meant = { queue, messageId: messageId ?? null };
+      const meant = meantBy(queue, messageIds);
       this.#database
         .prepare(
           `INSERT INTO message (queue, message_id, body, available_at)
@@ -187,12 +194,16 @@ export class BrokerMessages {
     });
   }
 
-  /** Forgets dead letters of `messageId`, or all; says how many. */
-  drop(queue: string, messageId: string | undefined): number {
-    return this.#forgetDead({ queue, messageId: messageId ?? null });
+  /** Forgets dead letters of `messageIds`, or all; says how many. */
+  drop(queue: string, messageIds?: readonly string[]): number {
+    return this.#forgetDead(meantBy(queue, messageIds));
   }
 
-  #forgetDead(meant: { queue: string; messageId: string | null }): number {
-    return Number(this.#database.prepare(`DELETE FROM dead_letter WHERE ${MEANT}`).run(meant).changes);
+  #forgetDead(meant: Meant): number {
+    return Number(this.#database.prepare(`DELETE FROM dead_letter WHERE ${MEANT}`).run({ ...meant }).changes);
   }
+}
+
+function meantBy(queue: string, messageIds: readonly string[] | undefined): Meant {
+  return { queue, messageIds: messageIds === undefined ? null : JSON.stringify(messageIds) };
 }

@@ -115,16 +115,16 @@ export class SqliteBroker implements Broker {
     return this.#whileOpen(() => orUnavailable(() => this.#messages.deadLetters(queue, limit)));
   }
 
-  replay(queue: string, messageId?: string): Promise<number> {
+  replay(queue: string, messageIds?: readonly string[]): Promise<number> {
     return this.#whileOpen(() => {
-      const count = orUnavailable(() => this.#messages.replay(queue, messageId));
+      const count = orUnavailable(() => this.#messages.replay(queue, messageIds));
       this.#wake(queue);
       return count;
     });
   }
 
-  drop(queue: string, messageId?: string): Promise<number> {
-    return this.#whileOpen(() => orUnavailable(() => this.#messages.drop(queue, messageId)));
+  drop(queue: string, messageIds?: readonly string[]): Promise<number> {
+    return this.#whileOpen(() => orUnavailable(() => this.#messages.drop(queue, messageIds)));
   }
 
   check(): Promise<void> {
