@@ -253,3 +253,11 @@ test('check() says within 2 s which server does not answer, and why where that i
   assert.match(silent.detail, /^no answer within \d+ ms at mongodb:\/\/127\.0\.0\.1:\d+\/mp3s$/);
   for (const { lastedMs } of [nobody, silent]) assert.ok(lastedMs < 2_000, String(lastedMs));
 });
+
+test('what the stores promise of a write and a read stands, whatever the URL says', (t) => {
+  const weak = 'w=0&journal=false&wtimeoutMS=1&readConcernLevel=local&readPreference=secondary';
+  const { db } = openDatabase(t, `mongodb://127.0.0.1:1/audiowave?${weak}`);
+  assert.deepEqual([db.writeConcern?.w, db.writeConcern?.journal], ['majority', true]);
+  assert.equal(db.writeConcern?.wtimeoutMS, undefined);
+  assert.deepEqual([db.readConcern?.level, db.readPreference.mode], ['majority', 'primary']);
+});

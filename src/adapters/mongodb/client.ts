@@ -1,4 +1,4 @@
-import type { Db, MongoClient, MongoClientOptions } from 'mongodb';
+import { ReadConcern, type Db, type DbOptions, type MongoClient, type MongoClientOptions } from 'mongodb';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AudiowaveError } from '../../domain/errors.ts';
 import type { Logger } from '../../ports/logger.ts';
@@ -21,7 +21,14 @@ const REFUSED_PAUSE_MS = 7_500;
  * These win over the URL's: they are what the stores promise. A write is on the disks of a majority when it is
  * acknowledged, and only what is there is read; for a standalone server that is its own disk.
  */
+const PROMISED = {
+  writeConcern: { w: 'majority', journal: true },
+  readConcern: new ReadConcern('majority'),
+  readPreference: 'primary',
+} satisfies DbOptions & MongoClientOptions;
+
 const OPTIONS: MongoClientOptions = {
+  ...PROMISED,
   appName: 'audiowave',
   serverSelectionTimeoutMS: 3_000,
   connectTimeoutMS: 3_000,
@@ -29,9 +36,6 @@ const OPTIONS: MongoClientOptions = {
   // Of a connection without a byte: ends what a call has given up.
   socketTimeoutMS: 2 * CALL_DEADLINE_MS,
   maxIdleTimeMS: 120_000,
-  writeConcern: { w: 'majority', journal: true },
-  readConcern: { level: 'majority' },
-  readPreference: 'primary',
   ignoreUndefined: true,
 };
 
@@ -81,7 +85,8 @@ export class MongoDatabase {
     this.#shared = CLIENTS.get(target.server) ?? shared(target.client);
     this.#shared.users += 1;
     CLIENTS.set(target.server, this.#shared);
-    this.db = this.#shared.client.db(target.database);
+    // Once more: the driver mixes the options of the client with those of the URL.
+    this.db = this.#shared.client.db(target.database, PROMISED);
   }
 
   /** `mongodb://host:port/database`, without credentials, for messages and logs. */
