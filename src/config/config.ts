@@ -2,6 +2,7 @@ import { Value } from 'typebox/value';
 import { AudiowaveError } from '../domain/errors.ts';
 import { FAILED_QUEUE } from '../domain/messages.ts';
 import { familyUrl, impliedProfile, type UrlSetting } from './family.ts';
+import { email } from './forms.ts';
 import { isMongoUrl, withDatabase } from './mongo-url.ts';
 import {
   flagOf,
@@ -134,4 +135,22 @@ export function isLoopback(host: string): boolean {
 /** Whether people may make accounts: as set (or as the profile says); else only where nobody but this machine can reach us. */
 export function registrationOf(config: Config): 'open' | 'closed' {
   return config.registration ?? (isLoopback(config.host) ? 'open' : 'closed');
+}
+
+/**
+ * Who mails come from: as set; else who logs in at the mail server, where that is an e-mail address, since many servers
+ * refuse every other sender for good.
+ */
+export function senderOf({ gmailAddress, mailFrom, mailUrl }: Config): string {
+  return gmailAddress ?? mailFrom ?? addressIn(mailUrl) ?? 'audiowave@localhost';
+}
+
+function addressIn(url: string | undefined): string | undefined {
+  try {
+    const user = decodeURIComponent(new URL(url ?? '').username);
+    return Value.Check(email.schema, user) ? user : undefined;
+  } catch {
+    // What is wrong with the URL is told where it is opened.
+    return undefined;
+  }
 }

@@ -219,8 +219,8 @@ export const SETTINGS = {
   mailFrom: setting(
     'MAIL_FROM',
     email,
-    'audiowave@localhost',
-    'Sender of mails where `GMAIL_ADDRESS` is not set.',
+    undefined,
+    'Sender of mails where `GMAIL_ADDRESS` is not set. Unset: who logs in at the mail server, where that is an e-mail address; else `audiowave@localhost`.',
   ),
   gmailAddress: setting('GMAIL_ADDRESS', email, undefined, 'Sender of mails, as the family names it.'),
   usersUrl: url(

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { registrationOf, type Config } from '../config/config.ts';
+import { registrationOf, senderOf, type Config } from '../config/config.ts';
 import type { AudioEngine } from '../ports/audio-engine.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Readiness, RunningRole } from '../ports/role.ts';
@@ -211,7 +211,7 @@ async function startNotificationRole({
   };
   const options = {
     queues: queues(config),
-    mailFrom: config.gmailAddress ?? config.mailFrom,
+    mailFrom: senderOf(config),
     publicUrl,
     linkTtlMs: config.linkTtlMs,
     concurrency: 4,

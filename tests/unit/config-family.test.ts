@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readConfig, registrationOf, type Config, type Environment } from '../../src/config/config.ts';
+import {
+  readConfig,
+  registrationOf,
+  senderOf,
+  type Config,
+  type Environment,
+} from '../../src/config/config.ts';
 import { FAMILY } from '../../src/config/family.ts';
 import { AudiowaveError } from '../../src/domain/errors.ts';
 import { portUrls, shownUrl, type PortUrls } from '../../src/host/profiles.ts';
@@ -217,4 +223,16 @@ test('a URL is shown without its credentials and options', () => {
     'sqlite:/srv/a@b?.sqlite': 'sqlite:/srv/a@b?.sqlite',
   };
   for (const [url, shown] of Object.entries(cases)) assert.equal(shownUrl(url), shown);
+});
+
+test('mails come from who is named, else from who logs in at the mail server', () => {
+  const from = (env: Record<string, string>): string => senderOf(readConfig(env, {}));
+  const server = { SMTP_HOST: 'mail.example', SMTP_USERNAME: 'ann+mp3@example.com', SMTP_PASSWORD: 'secret' };
+  assert.equal(from({}), 'audiowave@localhost');
+  assert.equal(from(server), 'ann+mp3@example.com');
+  assert.equal(from({ ...server, SMTP_USERNAME: 'ann' }), 'audiowave@localhost');
+  assert.equal(from({ ...server, MAIL_FROM: 'mp3@example.com' }), 'mp3@example.com');
+  assert.equal(from({ ...server, GMAIL_ADDRESS: 'bob@gmail.com' }), 'bob@gmail.com');
+  assert.equal(from({ MAIL_URL: 'smtp://ann%40example.com:secret@mail.example' }), 'ann@example.com');
+  assert.equal(from({ MAIL_URL: 'outbox:/tmp/ann@example.com' }), 'audiowave@localhost');
 });
