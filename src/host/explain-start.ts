@@ -30,7 +30,7 @@ export function explainStart(error: unknown, config: Config): unknown {
     const message =
       path.startsWith(folder) || folder.startsWith(path)
         ? `Can't keep data in ${folder} (${code}); set AUDIOWAVE_DATA to a folder you may write to.`
-        : `Can't keep data in ${path} (${code}); correct the URL that names it.`;
+        : `Can't use ${path} (${code}); correct the URL that names it.`;
     return new AudiowaveError('config.invalid', message, { cause: error, detail });
   }
   return error;

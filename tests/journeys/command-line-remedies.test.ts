@@ -25,6 +25,14 @@ suite('what the command line says when something is wrong', () => {
     );
   });
 
+  test('output that nobody reads to its end is no failure', async () => {
+    const child = spawn(process.execPath, [PROGRAM, 'help'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    child.stdout.destroy();
+    const said = text(child.stderr);
+    const [code] = (await once(child, 'close')) as [number | null];
+    assert.deepEqual([code, await said], [0, '']);
+  });
+
   test('doctor asks the servers of the named roles, says which is of no use and what to set, and no password', async (t) => {
     const auth = await runHost(t, await testConfig(t), ['auth']);
     const [smtp, none] = [await freePort(), await freePort()];
