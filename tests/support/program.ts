@@ -51,17 +51,14 @@ export class Program {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const output = collect(child);
-    const url = await eventually(
-      'the program says that it runs, and where it listens',
-      () => {
-        if (child.exitCode !== null)
-          throw new Error(`it ended with ${String(child.exitCode)}: ${output.stderr}`);
-        if (!output.stdout.includes('Audiowave runs')) return undefined;
-        return /listens +(http:\S+)/.exec(output.stdout)?.[1] ?? 'nowhere';
-      },
-      30_000,
-    );
-    return new Program(child, output, url, dataFolder);
+    try {
+      const url = await listeningUrlOf(child, output);
+      return new Program(child, output, url, dataFolder);
+    } catch (error) {
+      // Left behind it would keep the test's process alive for ever.
+      child.kill('SIGKILL');
+      throw error;
+    }
   }
 
   get stdout(): string {
@@ -92,6 +89,23 @@ export class Program {
   get outboxFolder(): string {
     return join(this.dataFolder, 'outbox');
   }
+}
+
+/** Where it listens, as soon as it says that it runs. */
+function listeningUrlOf(
+  child: ChildProcess,
+  output: { readonly stdout: string; readonly stderr: string },
+): Promise<string> {
+  return eventually(
+    'the program says that it runs, and where it listens',
+    () => {
+      if (child.exitCode !== null)
+        throw new Error(`it ended with ${String(child.exitCode)}: ${output.stderr}`);
+      if (!output.stdout.includes('Audiowave runs')) return undefined;
+      return /listens +(http:\S+)/.exec(output.stdout)?.[1] ?? 'nowhere';
+    },
+    60_000,
+  );
 }
 
 function collect(child: ChildProcess): { stdout: string; stderr: string } {
