@@ -64,6 +64,9 @@ export function sendProblem(reply: FastifyReply, error: unknown, log: Logger): F
     retryable,
     requestId,
   };
-  // As a string: Fastify would name application/json otherwise.
-  return reply.code(status).type('application/problem+json').send(JSON.stringify(problem));
+  // As bytes: to a string Fastify adds a charset, which this media type does not have (RFC 9457, 6.1).
+  return reply
+    .code(status)
+    .type('application/problem+json')
+    .send(Buffer.from(JSON.stringify(problem)));
 }

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../../domain/errors.ts';
 
-/** The HTTP status of each error code under /api/v1. The one place that knows; the type keeps it complete. */
+/** The HTTP status of each error code under the gateway's /api/v1, where nothing else knows; the type keeps it complete. */
 const STATUSES: Readonly<Record<ErrorCode, number>> = {
   'request.malformed': 400,
   'request.not-found': 404,

@@ -28,6 +28,7 @@ test('a closed registration is said as a problem, with the request id', async (t
   const { url, users } = await runAuth(t);
   const answer = await post(`${url}/api/v1/users`, { ...JSON_TYPE, 'x-request-id': 'abc' }, ANN);
   assert.equal(answer.status, 403);
+  assert.equal(answer.headers.get('content-type'), 'application/problem+json');
   const problem = problemOf(answer);
   assert.deepEqual(
     [problem.code, problem.status, problem.retryable, problem.requestId],
