@@ -71,6 +71,7 @@ export function abandoning(promise: Clause): void {
       const [other, close] = await both(store, again);
       const { id, former, next } = await overtaken(store, other);
       await former.abort();
+      assert.equal(await other.sweep(Date.now() + 60_000), 0, 'the next writer is known to be alive');
       await finish(other, id, next);
       assert.equal(await store.sweep(Date.now() + 60_000), 0);
       assert.ok((await collect(store.read(id))).equals(SECOND));

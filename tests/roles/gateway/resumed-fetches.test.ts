@@ -237,6 +237,30 @@ void test('a gateway that stops hands back what it fetches and what waits; the n
   assert.equal(stage.asked.length, 18, 'each was fetched once more');
 });
 
+void test('a gateway that stops ends what it fetches, and leaves what waits to others at once', async (t) => {
+  const stage = open(t);
+  const gate = Promise.withResolvers<undefined>();
+  stage.fetchVideo = async (url, options) => {
+    await gate.promise;
+    return whole(url, options);
+  };
+  const gateway = await stage.gateway('only');
+  const ids: FileId[] = [];
+  for (let n = 0; n < 10; n += 1) ids.push(await begin(gateway));
+  await eventually('eight run', () => stage.asked.length === 8);
+  const all = (): Promise<(Conversion | undefined)[]> =>
+    Promise.all(ids.map((id) => stage.conversions.find(id)));
+  const stopping = gateway.stop(30_000);
+  await eventually('two are handed back', async () => {
+    const left = (await all()).filter((found) => found?.lease?.holder === '');
+    return left.length === 2;
+  });
+  gate.resolve(undefined);
+  await stopping;
+  const queued = (await all()).filter((found) => found?.state === 'queued');
+  assert.deepEqual([queued.length, stage.asked.length], [8, 8]);
+});
+
 void test('a gateway that was slow finds that another has resumed its fetch, and spoils nothing', async (t) => {
   const stage = open(t);
   stage.fetchVideo = stalled;
