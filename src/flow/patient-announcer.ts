@@ -10,7 +10,7 @@ export interface Patience {
   readonly awayMs: number;
 }
 
-export const PATIENCE: Patience = { deadlineMs: 2_000, awayMs: 5_000 };
+const PATIENCE: Patience = { deadlineMs: 2_000, awayMs: 5_000 };
 
 /** The most notes that may be under way; whoever comes then waits for his own. */
 const MAX_NOTES = 32;

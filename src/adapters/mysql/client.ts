@@ -56,6 +56,7 @@ export class MySqlClient {
   readonly #closed = new AbortController();
   readonly #background: Promise<void>;
   #preparing: Promise<void> | undefined;
+  #ending: Promise<void> | undefined;
   #isPrepared = false;
   #refusal: { readonly error: AudiowaveError; readonly until: number } | undefined;
   #trouble: string | undefined;
@@ -86,8 +87,12 @@ export class MySqlClient {
   }
 
   /** Lets go of every connection, within 2 s. Harmless twice. */
-  async close(): Promise<void> {
-    if (this.#closing.signal.aborted) return;
+  close(): Promise<void> {
+    this.#ending ??= this.#end();
+    return this.#ending;
+  }
+
+  async #end(): Promise<void> {
     this.#closing.abort();
     const late = new AbortController();
     await Promise.race([

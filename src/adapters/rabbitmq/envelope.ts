@@ -14,7 +14,7 @@ const DIED_AT = 'x-audiowave-died-at';
 export const PUBLICATION = 'x-audiowave-publication';
 
 /** A message larger than this is nobody's of the family: 1 MiB. */
-export const LARGEST_BODY_BYTES = 1_048_576;
+const LARGEST_BODY_BYTES = 1_048_576;
 
 /** What is published: a body and what stands around it. */
 export interface Outgoing {
