@@ -30,6 +30,8 @@ interface Place {
 }
 
 const START_DEADLINE_MS = 60_000;
+/** SHUTDOWN_GRACE (20 s) and what a busy machine needs besides. */
+const STOP_DEADLINE_MS = 60_000;
 
 /**
  * One role in a process of its own (`audiowave serve <role>`), on a port that it keeps over restarts. What it prints is
@@ -140,7 +142,7 @@ export class RoleProcess {
     return fetch(`${this.url}${path}`, { signal: AbortSignal.timeout(5_000) });
   }
 
-  /** Sends SIGTERM, and waits; the exit code. */
+  /** Sends SIGTERM, and waits, for a minute at most; the exit code. */
   stop(): Promise<number | null> {
     return this.#end('SIGTERM');
   }
@@ -154,9 +156,11 @@ export class RoleProcess {
     const child = this.#child;
     if (child === undefined) return null;
     if (!this.runs) return child.exitCode;
-    const exit = once(child, 'exit');
+    const exit = once(child, 'exit', { signal: AbortSignal.timeout(STOP_DEADLINE_MS) });
     child.kill(signal);
-    const [code] = (await exit) as [number | null];
+    const [code] = (await exit.catch((cause: unknown) => {
+      throw new Error(`${this.name} did not end after ${signal}`, { cause });
+    })) as [number | null];
     return code;
   }
 

@@ -26,6 +26,14 @@ export interface Setup {
 /** A gateway that has no place for a fetch. */
 const NO_PLACE = { resume: () => Promise.resolve(false) };
 
+const OPTIONS = {
+  intervalMs: HOUR,
+  sourceRetentionMs: 24 * HOUR,
+  mp3RetentionMs: null,
+  maxAttempts: 3,
+  leftoverAgeMs: HOUR,
+} satisfies SweeperOptions;
+
 /** A sweeper that runs only when it is asked to, on a clock that the test moves. */
 export async function open(t: TestContext, options: Partial<SweeperOptions> = {}): Promise<Setup> {
   const stores = {
@@ -38,11 +46,7 @@ export async function open(t: TestContext, options: Partial<SweeperOptions> = {}
   const sweeper = startSweeper(
     { ...stores, queues: QUEUES, fetches: NO_PLACE },
     {
-      intervalMs: HOUR,
-      sourceRetentionMs: 24 * HOUR,
-      mp3RetentionMs: null,
-      maxAttempts: 3,
-      leftoverAgeMs: HOUR,
+      ...OPTIONS,
       now: () => Date.now() + setup.ahead,
       ...options,
     },
@@ -117,11 +121,7 @@ export function another(t: TestContext, setup: Setup): Sweeper {
   const sweeper = startSweeper(
     { ...setup, queues: QUEUES, fetches: NO_PLACE },
     {
-      intervalMs: HOUR,
-      sourceRetentionMs: 24 * HOUR,
-      mp3RetentionMs: null,
-      maxAttempts: 3,
-      leftoverAgeMs: HOUR,
+      ...OPTIONS,
       now: () => Date.now() + setup.ahead,
     },
   );
