@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Connection } from 'rabbitmq-client';
 import { hasCode } from '../../src/domain/errors.ts';
 import type { DeadLetter } from '../../src/ports/broker.ts';
 import { eventually } from '../support/eventually.ts';
@@ -289,3 +290,24 @@ test('what RabbitMQ can not carry is refused for good', limit, async (t) => {
   await assert.rejects(broker.publish(QUEUE, { long: 'x'.repeat(134_217_728) }), malformed);
   await assert.rejects(broker.publish(QUEUE, {}, { messageId: 'x'.repeat(256) }), malformed);
 });
+
+test(
+  'a queue that another program holds for itself makes the check fail until it lets go',
+  limit,
+  async (t) => {
+    const stage = await arrange(t);
+    await stage.declare(QUEUE);
+    const other = new Connection(stage.url);
+    t.after(() => other.close());
+    const channel = await other.acquire();
+    await channel.basicConsume({ queue: QUEUE, exclusive: true }, () => undefined);
+    const broker = await stage.open();
+    await broker.consume(QUEUE, consuming(), new Inbox().handler);
+    await eventually('the check says so', async () => {
+      await assert.rejects(broker.check(), /queue 'video' cannot be consumed: .*exclusive/);
+      return true;
+    });
+    await channel.close();
+    await eventually('the check passes', () => broker.check().then(() => true), 60_000);
+  },
+);

@@ -145,7 +145,10 @@ export class RabbitMqBroker implements Broker {
     return this.#ask(({ deadLetters }) => deadLetters.drop(queue, messageIds));
   }
 
-  /** Fails, too, while the broker takes no messages because it is low on memory or disk. */
+  /**
+   * Fails, too, while the broker takes no messages because it is low on memory or disk, and while a queue that is to be
+   * consumed can't be: another program holds it exclusively, or its rights were taken away.
+   */
   async check(): Promise<void> {
     this.#mustBeOpen();
     const link = this.#publishing;
@@ -155,6 +158,10 @@ export class RabbitMqBroker implements Broker {
       if (link.reason !== undefined) throw link.unavailable();
       const channel = await link.channel(signal);
       await orAborted(channel.close(), signal);
+      const reading = this.#reading?.link;
+      if (reading?.reason !== undefined && !reading.isBlocked) throw reading.unavailable();
+      const trouble = [...this.#consumers].find((consumer) => consumer.trouble !== undefined)?.trouble;
+      if (trouble !== undefined) throw link.troubled(trouble);
     } catch (error) {
       throw hasCode(error, 'broker.unavailable') ? error : link.unavailable(error);
     }

@@ -54,6 +54,11 @@ export class QueueConsumer implements Consumer {
       .length;
   }
 
+  /** Why nothing can come though the broker answers. */
+  get trouble(): string | undefined {
+    return this.#subscriptions?.trouble;
+  }
+
   get isIdle(): boolean {
     return this.#running.size === 0;
   }

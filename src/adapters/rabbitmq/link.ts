@@ -47,6 +47,11 @@ export class Link {
     return this.#isBlocked ? 'it takes no messages: it is low on memory or disk' : this.#reason;
   }
 
+  /** Low on memory or disk: nothing is taken, everything else goes on. */
+  get isBlocked(): boolean {
+    return this.#isBlocked;
+  }
+
   /** A channel of one's own, whose failures are events of its own. Waits for the broker. */
   async channel(signal: AbortSignal): Promise<Channel> {
     await this.#until(() => this.#isOpen, signal);
@@ -76,7 +81,14 @@ export class Link {
 
   /** What to tell those who waited in vain. */
   unavailable(cause?: unknown): AudiowaveError {
-    const reason = this.reason ?? (cause instanceof Error ? reasonOf(cause, this.#address) : 'no answer');
+    return this.troubled(
+      this.reason ?? (cause instanceof Error ? reasonOf(cause, this.#address) : 'no answer'),
+      cause,
+    );
+  }
+
+  /** The error of a broker that can't be used for `reason`. */
+  troubled(reason: string, cause?: unknown): AudiowaveError {
     return new AudiowaveError('broker.unavailable', `RabbitMQ at ${this.#address.place}: ${reason}`, {
       cause,
       detail: reason,

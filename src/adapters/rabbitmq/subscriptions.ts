@@ -45,6 +45,7 @@ export class Subscriptions {
   #loop: Promise<void> | undefined;
   #lastTag = 0;
   #refreshTimer: NodeJS.Timeout | undefined;
+  #trouble: string | undefined;
 
   constructor(options: SubscriptionOptions) {
     this.#options = options;
@@ -53,6 +54,11 @@ export class Subscriptions {
   /** Resolves when deliveries may come for the first time. */
   get first(): Promise<unknown> {
     return this.#first.promise;
+  }
+
+  /** Why the queue can't be consumed though the broker answers; undefined where it is. */
+  get trouble(): string | undefined {
+    return this.#trouble;
   }
 
   start(): void {
@@ -95,14 +101,18 @@ export class Subscriptions {
       try {
         const { closed } = await this.#subscribe();
         failures = 0;
+        this.#trouble = undefined;
         this.#first.resolve(undefined);
         await closed;
         this.#tags.clear();
       } catch (error) {
         // Where the broker is away, the link says so.
-        if (failures++ === 0 && link.reason === undefined && !this.#isEnded()) {
-          log.warn({ err: error, queue }, 'queue cannot be consumed; trying again');
+        if (link.reason === undefined && !this.#isEnded()) {
+          if (this.#trouble === undefined)
+            log.warn({ err: error, queue }, 'queue cannot be consumed; trying again');
+          this.#trouble = `queue '${queue}' cannot be consumed: ${error instanceof Error ? error.message : String(error)}`;
         }
+        failures++;
       }
       await pause(jittered(Math.min(LONGEST_PAUSE_MS, 200 * 2 ** failures)), signal);
     }
