@@ -104,13 +104,11 @@ export function retrying(promise: Promised): void {
     await broker.consume(QUEUE, consuming({ prefetch: 5, backoffMs: () => 500 }), inbox.handler);
     (await inbox.next()).answer({ kind: 'retry', reason: 'not now' });
     const failedAt = Date.now();
-    await untilDepth(subject, broker, { waiting: 1 });
-    for (const messageId of ['a', 'b']) {
-      await broker.publish(QUEUE, {}, { messageId });
-      assert.equal((await inbox.next()).messageId, messageId);
-    }
-    const again = await inbox.next();
-    assert.equal(again.messageId, 'm0');
+    for (const messageId of ['a', 'b']) await broker.publish(QUEUE, {}, { messageId });
+    const letters = [await inbox.next(), await inbox.next(), await inbox.next()];
+    assert.deepEqual(letters.map(({ messageId }) => messageId).sort(), ['a', 'b', 'm0']);
+    const again = letters.find(({ messageId }) => messageId === 'm0');
+    assert.ok(again !== undefined);
     assert.ok(again.arrivedAt - failedAt >= 499, `came after ${String(again.arrivedAt - failedAt)} ms`);
   });
 
