@@ -86,10 +86,14 @@ function verdictOf(
   error: unknown,
 ): Verdict {
   const known = asAudiowaveError(error);
-  deps.log.error({ err: error, code: known.code, messageId: delivery.messageId }, 'conversion interrupted');
+  const { messageId } = delivery;
   if (hasCode(error, 'broker.malformed-message', 'file.unknown')) {
-    return { kind: 'reject', reason: `${known.code}: ${known.detail ?? known.message}` };
+    const reason = `${known.code}: ${known.detail ?? known.message}`;
+    // Somebody else's mistake: thousands of them must not bury what is wrong here.
+    deps.log.warn({ messageId, reason }, 'message refused');
+    return { kind: 'reject', reason };
   }
+  deps.log.error({ err: error, code: known.code, messageId }, 'conversion interrupted');
   return isAway(error)
     ? { kind: 'retry', reason: known.code, delayMs: options.pauseMs, counted: false }
     : { kind: 'retry', reason: known.code };

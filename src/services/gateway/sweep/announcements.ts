@@ -34,7 +34,10 @@ export class AnnouncementSweep {
       if (stopping.aborted) return;
       this.#backoffMs = Math.min(LONGEST_BACKOFF_MS, Math.max(SHORTEST_BACKOFF_MS, this.#backoffMs * 2));
       this.#notBefore = now + this.#backoffMs;
-      deps.log.warn({ err: error, retryMs: this.#backoffMs }, 'announcements wait for the broker');
+      deps.log.warn(
+        { err: error, retryMs: this.#backoffMs },
+        'announcements wait until all that they need answers',
+      );
     }
   }
 
