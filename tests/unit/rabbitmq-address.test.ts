@@ -20,6 +20,9 @@ const MALFORMED: Readonly<Record<string, RegExp>> = {
   'amqp://u:s3cret%@mq': /write %25/,
   'amqp://u:s3cret@mq/%ZZ': /write %25/,
   'amqp://u:s3cret@mq?heartbeat=often': /heartbeat/,
+  'amqp://u:s3cret@mq?frame_max=1': /not "frame_max"/,
+  'amqp://u:s3cret@mq?tls_ca=/nowhere': /goes with amqps/,
+  'amqps://u:s3cret@mq?tls_ca=/nowhere': /tls_ca names can not be read/,
 };
 
 for (const [url, reason] of Object.entries(MALFORMED)) {
