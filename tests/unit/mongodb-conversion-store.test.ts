@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { inspect } from 'node:util';
 import { after, before, test, type TestContext } from 'node:test';
 import { MongoClient } from 'mongodb';
 import { INDEXES } from '../../src/adapters/mongodb/conversion-document.ts';
@@ -214,7 +215,7 @@ test('a server that hangs fails calls in time, and close() does not wait for it'
   const store = openStore(t, own.freshUrl());
   const record = fresh();
   await store.create(record);
-  own.freeze();
+  await own.freeze();
   const started = Date.now();
   const calls = [
     store.check(),
@@ -222,8 +223,9 @@ test('a server that hangs fails calls in time, and close() does not wait for it'
     store.update(record.id, count),
     store.remove(record.id),
   ];
-  for (const call of await Promise.allSettled(calls)) {
-    assert.ok(call.status === 'rejected' && hasCode(call.reason, 'store.unavailable'));
+  for (const [index, call] of (await Promise.allSettled(calls)).entries()) {
+    const isAway = call.status === 'rejected' && hasCode(call.reason, 'store.unavailable');
+    assert.ok(isAway, `call ${String(index)}: ${inspect(call)}`);
   }
   assert.ok(Date.now() - started < IN_TIME_MS);
   const pending = assert.rejects(store.find(record.id), { code: 'store.unavailable' });

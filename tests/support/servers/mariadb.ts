@@ -1,12 +1,11 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { createConnection, type Connection, type ConnectionOptions } from 'mysql2/promise';
-import { eventually } from '../eventually.ts';
 import { freePort, ServerProcess, type TestServer } from './server-process.ts';
 
 export interface MariaDbOptions {
@@ -162,20 +161,12 @@ class RunningMariaDb implements MariaDb {
     });
   }
 
-  async freeze(): Promise<void> {
-    this.#signal('SIGSTOP');
-    const threads = `/proc/${String(this.#process.pid)}/task`;
-    // A thread that runs at this moment still answers.
-    await eventually('every thread of MariaDB has stopped', async () => {
-      const states = (await readdir(threads)).map((thread) =>
-        readFile(`${threads}/${thread}/status`, 'utf8'),
-      );
-      return (await Promise.all(states)).every((status) => /^State:\s+T/m.test(status));
-    });
+  freeze(): Promise<void> {
+    return this.#process.freeze();
   }
 
   thaw(): void {
-    this.#signal('SIGCONT');
+    this.#process.thaw();
   }
 
   kill(): Promise<void> {
@@ -213,15 +204,6 @@ class RunningMariaDb implements MariaDb {
       }
     } finally {
       connection.destroy();
-    }
-  }
-
-  #signal(signal: NodeJS.Signals): void {
-    const { pid } = this.#process;
-    try {
-      if (pid !== undefined) process.kill(-pid, signal);
-    } catch {
-      // It has ended.
     }
   }
 }

@@ -10,7 +10,7 @@ export interface MongoDbServer extends TestServer {
   /** What answers: a server of somebody else's, a mongod of ours, or the stand-in. */
   readonly kind: 'given' | 'mongod' | 'stand-in';
   /** Stops its process without ending it: connections stay open and nothing answers. */
-  freeze(): void;
+  freeze(): Promise<void>;
   thaw(): void;
   /** The URL of a database that nobody has used. It goes with stop(). */
   freshUrl(purpose?: string): string;
@@ -43,11 +43,9 @@ export async function startMongoDb(options: MongoDbOptions = {}): Promise<MongoD
     url,
     kind,
     freshUrl: (purpose = 'test') => withDatabase(url, freshName(purpose)),
-    freeze: () => {
-      signal(server, 'SIGSTOP');
-    },
+    freeze: () => server.freeze(),
     thaw: () => {
-      signal(server, 'SIGCONT');
+      server.thaw();
     },
     kill: () => server.kill(),
     restart: () => server.start(),
@@ -56,10 +54,6 @@ export async function startMongoDb(options: MongoDbOptions = {}): Promise<MongoD
       if (options.folder === undefined) await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-function signal({ pid }: ServerProcess, name: 'SIGSTOP' | 'SIGCONT'): void {
-  if (pid !== undefined) process.kill(pid, name);
 }
 
 type Command = Omit<ServerCommand, 'answers'>;
@@ -115,7 +109,7 @@ function givenServer(given: string): MongoDbServer {
       used.push(name);
       return withDatabase(given, name);
     },
-    freeze: refuseAtOnce,
+    freeze: refuse,
     thaw: refuseAtOnce,
     kill: refuse,
     restart: refuse,

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
+import { readdir, readFile } from 'node:fs/promises';
 import { appendFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -105,6 +106,30 @@ export class ServerProcess {
 
   get pid(): number | undefined {
     return this.#child?.pid;
+  }
+
+  /** Stops it without ending it: connections stay open and nothing answers from when this resolves. */
+  async freeze(): Promise<void> {
+    const pid = this.#signal('SIGSTOP');
+    const threads = `/proc/${String(pid)}/task`;
+    // A thread that runs at this moment still answers.
+    await eventually(`every thread of ${this.#command.name} has stopped`, async () => {
+      const states = (await readdir(threads)).map((thread) =>
+        readFile(`${threads}/${thread}/status`, 'utf8'),
+      );
+      return (await Promise.all(states)).every((status) => /^State:\s+T/m.test(status));
+    });
+  }
+
+  thaw(): void {
+    this.#signal('SIGCONT');
+  }
+
+  #signal(name: 'SIGSTOP' | 'SIGCONT'): number {
+    const pid = this.#child?.pid;
+    if (pid === undefined) throw new Error(`${this.#command.name} does not run`);
+    process.kill(pid, name);
+    return pid;
   }
 
   /** SIGKILL to the whole group; resolves when the process is gone. */
