@@ -190,6 +190,8 @@ export class Subscriptions {
       const consumerTag = `audiowave-${String(++this.#lastTag)}`;
       this.#tags.add(consumerTag);
       await channel.basicConsume({ queue, consumerTag }, (message) => {
+        // What comes shows that the queue is consumed, before the broker has said so for every place.
+        this.#trouble = undefined;
         take(channel, message);
       });
     }
