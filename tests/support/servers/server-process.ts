@@ -121,14 +121,19 @@ export class ServerProcess {
     });
   }
 
+  /** Lets it go on; harmless where it has ended or never began. */
   thaw(): void {
-    this.#signal('SIGCONT');
+    if (this.pid !== undefined) this.#signal('SIGCONT');
   }
 
   #signal(name: 'SIGSTOP' | 'SIGCONT'): number {
     const pid = this.#child?.pid;
-    if (pid === undefined) throw new Error(`${this.#command.name} does not run`);
-    process.kill(pid, name);
+    if (pid === undefined) throw new Error(`${this.#command.name} was not started`);
+    try {
+      process.kill(pid, name);
+    } catch {
+      // It has ended.
+    }
     return pid;
   }
 
