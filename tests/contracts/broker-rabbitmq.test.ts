@@ -43,14 +43,7 @@ function subjectOn(t: TestContext, url: string): BrokerSubject {
     otherProcess: async () => {
       const process = await BrokerProcess.start(url);
       closing.push(() => process.kill());
-      return {
-        publish: (...message) => process.publish(...message),
-        take: async (queue) => {
-          const { messageId, attempt } = await process.take(queue);
-          return { messageId, attempt };
-        },
-        kill: () => process.kill(),
-      };
+      return process;
     },
   };
 }

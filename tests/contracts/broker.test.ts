@@ -34,14 +34,7 @@ brokerContract('sqlite', async (t) => {
     otherProcess: async () => {
       const process = await BrokerProcess.start(path);
       closing.push(() => process.kill());
-      return {
-        publish: (...message) => process.publish(...message),
-        take: async (queue) => {
-          const { messageId, attempt } = await process.take(queue);
-          return { messageId, attempt };
-        },
-        kill: () => process.kill(),
-      };
+      return process;
     },
   };
 });

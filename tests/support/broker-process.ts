@@ -52,7 +52,8 @@ export class BrokerProcess {
   }
 
   async take(queue: string): Promise<ChildTaken> {
-    return this.asks({ do: 'take', queue }, 'taken');
+    const { messageId, attempt } = await this.asks({ do: 'take', queue }, 'taken');
+    return { messageId, attempt };
   }
 
   async asks<S extends ChildReport['said']>(
